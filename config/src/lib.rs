@@ -1,0 +1,2 @@
+//! YAML in, [`plan::Plan`] out. Knows nothing else of the house.
+pub mod plan;

@@ -1,0 +1,303 @@
+//! The checked configuration: what is true, as against what was written (`raw`).
+//!
+//! A [`Plan`] cannot be wrong: every name it mentions exists, every address parsed, every duration is within bounds.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A whole checked configuration file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The file it was read from, as given by the operator.
+    pub file: PathBuf,
+    /// Where the proxy accepts requests.
+    pub listeners: Vec<Listener>,
+    /// The operators' API; absent means none is opened.
+    pub admin: Option<Admin>,
+    /// Where the access log goes.
+    pub access_log: AccessLog,
+    /// Where nodes join.
+    pub registry: Registry,
+    /// Policies that the operator brings, by name. Built-in ones need no entry.
+    pub policies: BTreeMap<String, PolicySource>,
+    /// Services by name.
+    pub services: BTreeMap<String, Service>,
+    /// Routes in the order written; precedence is decided by the router, not by this order alone.
+    pub routes: Vec<Route>,
+}
+
+/// A position in the YAML file, both 1-based. Line 0: unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column, counted from 1.
+    pub column: usize,
+}
+
+/// A socket on which requests are accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Address; port 0 asks the system for one.
+    pub address: SocketAddr,
+    /// Whether HTTP/2 is spoken.
+    pub http2: bool,
+    /// Whether the express lane may carry plain HTTP/1.1 here.
+    pub lane: bool,
+}
+
+/// The operators' API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Address; loopback unless a token file is given.
+    pub address: SocketAddr,
+    /// File whose first line is the bearer token.
+    pub token_file: Option<PathBuf>,
+}
+
+/// Where the access log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// A file, rotated when it reaches `max_bytes`, `keep` old ones kept.
+    File {
+        /// Path of the live file.
+        path: PathBuf,
+        /// Size at which it is rotated.
+        max_bytes: u64,
+        /// How many rotated files are kept.
+        keep: u32,
+    },
+}
+
+/// Where nodes join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registry {
+    /// A store inside the proxy, on disk.
+    Embedded {
+        /// Folder of the log and checkpoints.
+        path: PathBuf,
+    },
+}
+
+/// A policy that the operator brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicySource {
+    /// The component's file.
+    pub wasm: PathBuf,
+    /// Time that one call may take; the watchdog behind the fuel.
+    pub budget: Duration,
+    /// Linear memory that one instance may hold, in bytes.
+    pub memory: u64,
+    /// Where the entry stands.
+    pub mark: Mark,
+}
+
+/// A named group of nodes that answer the same requests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The policy that picks among its nodes.
+    pub policy: PolicyUse,
+    /// How the routing key is pulled out of a request, if one is.
+    pub key: Option<KeyRule>,
+    /// Nodes that stand in the file; joined ones come beside these.
+    pub nodes: Vec<StaticNode>,
+    /// Active health check, if any.
+    pub health: Option<HealthCheck>,
+    /// What is tried again, and how often.
+    pub retry: Retry,
+    /// Per-node permits.
+    pub limits: Limits,
+    /// Upstream timeouts.
+    pub timeouts: Timeouts,
+    /// What happens when no node is up.
+    pub all_down: AllDown,
+    /// Ramp of a node that comes up; `None` is off.
+    pub slow_start: Option<Duration>,
+    /// Where the entry stands.
+    pub mark: Mark,
+}
+
+/// Which policy a service uses, and how it is set up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyUse {
+    /// Name of a built-in policy or of an entry under `policies`.
+    pub name: String,
+    /// The `with:` mapping as compact JSON (`{}` when absent). The policy itself checks it.
+    pub settings: String,
+    /// What a fault of the policy costs; `None`: refuse where it pins keys, round robin otherwise.
+    pub on_fault: Option<OnFault>,
+    /// Where `policy:` stands, for problems that the policy reports.
+    pub mark: Mark,
+}
+
+/// What is done with a request whose policy failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFault {
+    /// 503: a wrong node would be worse.
+    Refuse,
+    /// Any eligible node, in turn.
+    RoundRobin,
+}
+
+/// How a routing key is pulled out of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyRule {
+    /// The value of a header (name in lower case). Repeated: ambiguous, treated as missing.
+    Header(String),
+    /// The value of a cookie.
+    Cookie(String),
+    /// The value of a query parameter, percent-decoded.
+    Query(String),
+    /// A path segment, counted from 0, percent-decoded.
+    Path(usize),
+    /// The client's IP address.
+    ClientAddress,
+}
+
+/// A node that stands in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticNode {
+    /// Unique in its service.
+    pub id: String,
+    /// Number, unique in its service, from 1.
+    pub ordinal: Option<u64>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Relative capacity, 1 to 65535; 0 is refused (drain the node instead).
+    pub weight: u32,
+    /// Failure domain; empty when not given.
+    pub zone: String,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An active health check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What is asked.
+    pub probe: Probe,
+    /// Time between two checks of one node (100 ms and up).
+    pub interval: Duration,
+    /// Time that one check may take.
+    pub timeout: Duration,
+    /// Failures in a row that take a node down.
+    pub fall: u32,
+    /// Successes in a row that bring it up.
+    pub rise: u32,
+    /// Share of the interval by which checks are spread, 0 to 1.
+    pub jitter: f64,
+}
+
+/// What an active health check asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// A TCP connection that is accepted.
+    Tcp,
+    /// An HTTP/1.1 GET.
+    Http {
+        /// Path and query.
+        path: String,
+        /// Inclusive ranges of statuses that pass.
+        expect: Vec<(u16, u16)>,
+        /// Host header; the node's address when absent.
+        host: Option<String>,
+        /// Further headers.
+        headers: Vec<(String, String)>,
+    },
+}
+
+/// What is tried again, and how often.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// Attempts in all, 1 to 10.
+    pub attempts: u32,
+    /// Failure classes that are tried again, where that is safe.
+    pub on: Vec<RetryOn>,
+    /// Retries as a share of the requests of the last 10 s (plus 10 a second); `None`: no bound.
+    pub budget: Option<f64>,
+}
+
+/// A failure class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryOn {
+    /// No connection: nothing was sent.
+    Connect,
+    /// The connection ended before a response byte.
+    Reset,
+    /// No response head in time.
+    Timeout,
+    /// This status.
+    Status(u16),
+}
+
+/// Per-node permits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests that may be under way at one node; `None`: no bound.
+    pub connections_per_node: Option<u32>,
+    /// Requests that may wait for a permit.
+    pub queue: u32,
+    /// How long they may wait.
+    pub queue_timeout: Duration,
+}
+
+/// Upstream timeouts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a TCP connection to be made.
+    pub connect: Duration,
+    /// From the request sent to the response head.
+    pub response: Duration,
+    /// Between two reads of a response body, and of a pooled connection's life while unused.
+    pub idle: Duration,
+}
+
+/// What happens when no node is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AllDown {
+    /// 503 at once.
+    Fail,
+    /// Try nodes although their checks fail.
+    TryAny,
+}
+
+/// One route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// What a request must look like.
+    pub matches: Match,
+    /// Where it goes.
+    pub service: String,
+    /// Where the entry stands.
+    pub mark: Mark,
+}
+
+/// What a request must look like. All given parts must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Match {
+    /// Host without port, lower case; `*.example.com` matches one or more labels.
+    pub host: Option<String>,
+    /// Prefix on whole segments, or exact path.
+    pub path: Option<PathMatch>,
+    /// Methods; empty means any.
+    pub methods: Vec<String>,
+    /// Headers (lower-case name, exact value) that must be present.
+    pub headers: Vec<(String, String)>,
+}
+
+/// How a path is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathMatch {
+    /// `/orders/` matches `/orders`, `/orders/` and `/orders/7`, not `/ordersx`.
+    Prefix(String),
+    /// The whole path.
+    Exact(String),
+}

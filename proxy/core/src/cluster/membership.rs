@@ -1,0 +1,90 @@
+//! One immutable, versioned value: every node of a service with its standing.
+
+use std::sync::Arc;
+
+use super::node::{Incarnation, Node};
+
+/// How a node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// May be picked.
+    Up,
+    /// May be picked; policies that weigh count it less.
+    Degraded,
+    /// Finishes what it holds, takes nothing new.
+    Draining,
+    /// Not to be picked.
+    Down,
+}
+
+/// A node and how it stands.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The node.
+    pub node: Arc<Node>,
+    /// How it stands.
+    pub standing: Standing,
+    /// Warm-up share in thousandths; 1000 is a full share.
+    pub share: u16,
+}
+
+impl Member {
+    /// Whether it may take new requests.
+    pub fn eligible(&self) -> bool {
+        matches!(self.standing, Standing::Up | Standing::Degraded)
+    }
+}
+
+/// Every node of a service at one moment. Readers never see the members of one moment with the health of another.
+#[derive(Debug)]
+pub struct Membership {
+    version: u64,
+    roster: u64,
+    members: Box<[Member]>,
+    eligible: Box<[u32]>,
+    primary: Option<u32>,
+}
+
+impl Membership {
+    /// A membership; `roster` is the version at which the list of nodes (not their standing) last changed.
+    pub fn new(version: u64, roster: u64, members: Vec<Member>, primary: Option<u32>) -> Self {
+        let eligible =
+            members.iter().enumerate().filter(|(_, m)| m.eligible()).map(|(i, _)| i as u32).collect();
+        Self { version, roster, members: members.into(), eligible, primary }
+    }
+
+    /// Rises by one with each change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The version at which the list of nodes last changed: equal rosters differ in standing only.
+    pub fn roster(&self) -> u64 {
+        self.roster
+    }
+
+    /// All nodes, sorted by ordinal (those without one last), then id.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Indices of the nodes that may take new requests, ascending.
+    pub fn eligible(&self) -> &[u32] {
+        &self.eligible
+    }
+
+    /// Index of the primary, where the service has one.
+    pub fn primary(&self) -> Option<u32> {
+        self.primary
+    }
+
+    /// The member at an index that a policy answered.
+    pub fn get(&self, index: u32) -> Option<&Member> {
+        self.members.get(index as usize)
+    }
+
+    /// Where an incarnation stands in this membership, if it still does.
+    pub fn index_of(&self, incarnation: Incarnation) -> Option<u32> {
+        self.members.iter().position(|m| m.node.incarnation == incarnation).map(|i| i as u32)
+    }
+}

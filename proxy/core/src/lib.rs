@@ -1,0 +1,12 @@
+//! The brain of Pointsman: what a request asks for, who may serve it, who is picked, and what is tried again.
+//!
+//! This crate opens no socket, reads no clock and spawns no task. Time comes in as an argument (`now`), so a day of
+//! leases is tested in a millisecond.
+
+pub mod cluster;
+pub mod exchange;
+pub mod facts;
+pub mod key;
+pub mod pick;
+pub mod retry;
+pub mod route;

@@ -1,0 +1,60 @@
+//! What every request sees: one immutable value per configuration, swapped whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use arc_swap::ArcSwap;
+use pointsman_config::plan::{self, Plan};
+use pointsman_core::cluster::cell::MembershipCell;
+use pointsman_core::pick::picker::Picker;
+use pointsman_core::retry::RetryBudget;
+use pointsman_core::route::Router;
+
+use crate::metrics::ServiceMetrics;
+
+pub mod bus;
+pub mod clock;
+pub mod control;
+pub mod reload;
+
+/// One configuration in force. A request holds one from its head to its last byte.
+pub struct World {
+    /// Rises by one with each swap; 1 is the configuration at start.
+    pub generation: u64,
+    /// What it was built from.
+    pub plan: Arc<Plan>,
+    /// Finds the route.
+    pub router: Router,
+    /// The service of each route, by route index.
+    pub by_route: Vec<Arc<Service>>,
+    /// Services by name.
+    pub services: BTreeMap<String, Arc<Service>>,
+}
+
+/// A service as requests see it under one configuration.
+pub struct Service {
+    /// Its configuration.
+    pub plan: plan::Service,
+    /// What outlives configurations.
+    pub state: Arc<ServiceState>,
+    /// Asks the policy.
+    pub picker: Picker,
+    /// Handles of its metrics.
+    pub metrics: Arc<ServiceMetrics>,
+}
+
+/// What a service keeps from one configuration to the next, carried over by name.
+pub struct ServiceState {
+    /// Name of the service.
+    pub name: Arc<str>,
+    /// Its nodes now.
+    pub members: Arc<MembershipCell>,
+    /// Advances once a request.
+    pub turn: Arc<AtomicU64>,
+    /// Bounds retries.
+    pub budget: Arc<RetryBudget>,
+}
+
+/// Where requests find the world.
+pub type WorldCell = Arc<ArcSwap<World>>;

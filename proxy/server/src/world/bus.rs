@@ -1,0 +1,55 @@
+//! What happened, for operators: one bounded broadcast that `/v1/events` and the log read.
+
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+/// Something an operator wants to know of.
+#[derive(Debug, Clone, Serialize)]
+pub struct Notice {
+    /// Counts up from 1 within a process.
+    pub seq: u64,
+    /// Milliseconds since 1970, for people; nothing decides by it.
+    pub at_ms: u64,
+    /// What happened, e.g. `node-joined`, `node-up`, `node-down`, `node-left`, `lease-lost`, `node-draining`,
+    /// `reloaded`, `reload-refused`, `policy-quarantined`, `policy-swapped`.
+    pub kind: &'static str,
+    /// The service it concerns, or empty.
+    pub service: String,
+    /// The node it concerns, or empty.
+    pub node: String,
+    /// One sentence.
+    pub message: String,
+}
+
+/// Sends notices. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    sender: broadcast::Sender<Notice>,
+    seq: std::sync::Arc<std::sync::atomic::AtomicU64>,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        // 1,024 notices: a burst of 1,000 joins a second reaches a reader that looks once a second.
+        Self { sender: broadcast::Sender::new(1024), seq: std::sync::Arc::default() }
+    }
+}
+
+impl Bus {
+    /// Tells whoever listens, and the log.
+    pub fn tell(&self, kind: &'static str, service: &str, node: &str, message: impl Into<String>) {
+        let message = message.into();
+        log::info!(target: "pointsman::events", "{kind} service={service} node={node} {message}");
+        let at_ms = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+        let seq = self.seq.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+        // An error means that nobody listens.
+        let _ = self.sender.send(Notice { seq, at_ms, kind, service: service.into(), node: node.into(), message });
+    }
+
+    /// Listens from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Notice> {
+        self.sender.subscribe()
+    }
+}

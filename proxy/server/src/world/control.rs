@@ -1,0 +1,203 @@
+//! Orders to the control thread, the single writer of memberships: what admin and reload may ask of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_config::plan::Plan;
+use pointsman_core::cluster::cell::MembershipCell;
+use pointsman_core::cluster::node::NodeSpec;
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+/// Asks the control thread. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Control {
+    orders: mpsc::Sender<Order>,
+}
+
+/// One order with the place for its reply. A reply comes only after what it acknowledges is on disk.
+#[derive(Debug)]
+pub enum Order {
+    /// A node joins, or says again that it is there.
+    Join { service: String, spec: NodeSpec, ttl: Duration, reply: oneshot::Sender<Result<Joined, Denied>> },
+    /// A node renews its lease.
+    Heartbeat { service: String, id: String, load: Option<ReportedLoad>, reply: oneshot::Sender<Result<(), Denied>> },
+    /// A node leaves.
+    Leave { service: String, id: String, reply: oneshot::Sender<Result<(), Denied>> },
+    /// A node takes nothing new (`true`), or again does (`false`).
+    Drain { service: String, id: String, drain: bool, reply: oneshot::Sender<Result<(), Denied>> },
+    /// Report all services.
+    Report { reply: oneshot::Sender<Vec<ServiceReport>> },
+    /// Would this plan clash with nodes that joined? Changes nothing.
+    Prove { plan: Arc<Plan>, reply: oneshot::Sender<Vec<Clash>> },
+    /// Put the plan in force; answers the cell of each of its services.
+    Configure { plan: Arc<Plan>, reply: oneshot::Sender<Result<BTreeMap<String, Arc<MembershipCell>>, Vec<Clash>>> },
+    /// Wait until every service has had the first round of checks.
+    FirstChecks { reply: oneshot::Sender<()> },
+}
+
+/// What became of a join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joined {
+    /// It was not there, or it stands at a new address now: a new incarnation.
+    Created,
+    /// It was there; its lease is renewed and its description brought up to date.
+    Renewed,
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// 404.
+    #[error("there is no service `{0}`")]
+    NoService(String),
+    /// 404.
+    #[error("service `{service}` has no node `{id}`; join again with PUT")]
+    NoNode { service: String, id: String },
+    /// 409.
+    #[error("ordinal {ordinal} of service `{service}` is taken by node `{by}`")]
+    OrdinalTaken { service: String, ordinal: u64, by: String },
+    /// 409.
+    #[error("node `{id}` stands in the YAML; take it out there")]
+    Static { id: String },
+    /// 400.
+    #[error("{0}")]
+    Invalid(String),
+    /// 503: the change could not be written down, so it did not happen.
+    #[error("the registry cannot write: {0}")]
+    Storage(String),
+    /// 503.
+    #[error("the control thread has stopped")]
+    Stopped,
+}
+
+/// A static node of a new plan that clashes with one that joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clash {
+    /// Service.
+    pub service: String,
+    /// The static node.
+    pub node: String,
+    /// One sentence.
+    pub message: String,
+}
+
+/// What a node reports of itself.
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize, Serialize)]
+#[serde(default)]
+pub struct ReportedLoad {
+    /// 0 to 1.
+    pub utilisation: Option<f64>,
+    /// Requests that wait at the node.
+    pub queue: Option<u64>,
+}
+
+/// A service as operators see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServiceReport {
+    /// Name.
+    pub name: String,
+    /// Policy in use.
+    pub policy: String,
+    /// Membership version.
+    pub version: u64,
+    /// Nodes in member order.
+    pub nodes: Vec<NodeReport>,
+}
+
+/// A node as operators see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct NodeReport {
+    /// Id.
+    pub id: String,
+    /// Ordinal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordinal: Option<u64>,
+    /// Address.
+    pub address: String,
+    /// Weight.
+    pub weight: u32,
+    /// Zone.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub zone: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// `static` or `joined`.
+    pub source: &'static str,
+    /// `up`, `degraded`, `draining`, `down`, or `checking` before the first check.
+    pub standing: &'static str,
+    /// Which life this is.
+    pub incarnation: u64,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Warm-up share, 0 to 1.
+    pub share: f64,
+    /// Why the last check failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
+    /// Milliseconds until the lease lapses, for joined nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
+    /// What it reported of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<ReportedLoad>,
+}
+
+impl Control {
+    /// A handle, and the end that the control thread reads.
+    pub fn channel() -> (Self, mpsc::Receiver<Order>) {
+        // 1,024 orders: admin waits beyond that, so a flood of joins is slowed, not lost.
+        let (orders, inbox) = mpsc::channel(1024);
+        (Self { orders }, inbox)
+    }
+
+    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Denied> {
+        let (reply, answer) = oneshot::channel();
+        self.orders.send(make(reply)).await.map_err(|_| Denied::Stopped)?;
+        answer.await.map_err(|_| Denied::Stopped)
+    }
+
+    /// See [`Order::Join`].
+    pub async fn join(&self, service: &str, spec: NodeSpec, ttl: Duration) -> Result<Joined, Denied> {
+        self.ask(|reply| Order::Join { service: service.into(), spec, ttl, reply }).await?
+    }
+
+    /// See [`Order::Heartbeat`].
+    pub async fn heartbeat(&self, service: &str, id: &str, load: Option<ReportedLoad>) -> Result<(), Denied> {
+        self.ask(|reply| Order::Heartbeat { service: service.into(), id: id.into(), load, reply }).await?
+    }
+
+    /// See [`Order::Leave`].
+    pub async fn leave(&self, service: &str, id: &str) -> Result<(), Denied> {
+        self.ask(|reply| Order::Leave { service: service.into(), id: id.into(), reply }).await?
+    }
+
+    /// See [`Order::Drain`].
+    pub async fn drain(&self, service: &str, id: &str, drain: bool) -> Result<(), Denied> {
+        self.ask(|reply| Order::Drain { service: service.into(), id: id.into(), drain, reply }).await?
+    }
+
+    /// See [`Order::Report`].
+    pub async fn report(&self) -> Result<Vec<ServiceReport>, Denied> {
+        self.ask(|reply| Order::Report { reply }).await
+    }
+
+    /// See [`Order::Prove`].
+    pub async fn prove(&self, plan: Arc<Plan>) -> Result<Vec<Clash>, Denied> {
+        self.ask(|reply| Order::Prove { plan, reply }).await
+    }
+
+    /// See [`Order::Configure`].
+    pub async fn configure(
+        &self,
+        plan: Arc<Plan>,
+    ) -> Result<Result<BTreeMap<String, Arc<MembershipCell>>, Vec<Clash>>, Denied> {
+        self.ask(|reply| Order::Configure { plan, reply }).await
+    }
+
+    /// See [`Order::FirstChecks`].
+    pub async fn first_checks(&self) -> Result<(), Denied> {
+        self.ask(|reply| Order::FirstChecks { reply }).await
+    }
+}
