@@ -49,11 +49,18 @@ pub struct ServiceState {
     /// Name of the service.
     pub name: Arc<str>,
     /// Its nodes now.
-    pub members: Arc<MembershipCell>,
+    pub feed: Arc<control::Feed>,
     /// Advances once a request.
     pub turn: Arc<AtomicU64>,
     /// Bounds retries.
     pub budget: Arc<RetryBudget>,
+}
+
+impl ServiceState {
+    /// Its nodes now.
+    pub fn members(&self) -> &MembershipCell {
+        &self.feed.cell
+    }
 }
 
 /// Where requests find the world.

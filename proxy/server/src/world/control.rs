@@ -8,7 +8,7 @@ use pointsman_config::plan::Plan;
 use pointsman_core::cluster::cell::MembershipCell;
 use pointsman_core::cluster::node::NodeSpec;
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Asks the control thread. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -31,10 +31,20 @@ pub enum Order {
     Report { reply: oneshot::Sender<Vec<ServiceReport>> },
     /// Would this plan clash with nodes that joined? Changes nothing.
     Prove { plan: Arc<Plan>, reply: oneshot::Sender<Vec<Clash>> },
-    /// Put the plan in force; answers the cell of each of its services.
-    Configure { plan: Arc<Plan>, reply: oneshot::Sender<Result<BTreeMap<String, Arc<MembershipCell>>, Vec<Clash>>> },
+    /// Put the plan in force; answers the feed of each of its services.
+    Configure { plan: Arc<Plan>, reply: oneshot::Sender<Result<BTreeMap<String, Arc<Feed>>, Vec<Clash>>> },
     /// Wait until every service has had the first round of checks.
     FirstChecks { reply: oneshot::Sender<()> },
+}
+
+/// Where requests find the nodes of a service, and may wait for a change. Carried over from plan to plan by the name
+/// of the service.
+#[derive(Debug)]
+pub struct Feed {
+    /// The newest membership.
+    pub cell: Arc<MembershipCell>,
+    /// Its version, sent after the cell holds it: a parked request subscribes, looks at the cell, and waits.
+    pub changed: watch::Sender<u64>,
 }
 
 /// What became of a join.
@@ -102,6 +112,8 @@ pub struct ServiceReport {
     pub policy: String,
     /// Membership version.
     pub version: u64,
+    /// The highest ordinal the service ever had; kept on disk, lowered by nothing but an explicit change.
+    pub high_water: u64,
     /// Nodes in member order.
     pub nodes: Vec<NodeReport>,
 }
@@ -192,7 +204,7 @@ impl Control {
     pub async fn configure(
         &self,
         plan: Arc<Plan>,
-    ) -> Result<Result<BTreeMap<String, Arc<MembershipCell>>, Vec<Clash>>, Denied> {
+    ) -> Result<Result<BTreeMap<String, Arc<Feed>>, Vec<Clash>>, Denied> {
         self.ask(|reply| Order::Configure { plan, reply }).await
     }
 
