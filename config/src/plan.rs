@@ -180,7 +180,7 @@ pub struct StaticNode {
 }
 
 /// An active health check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HealthCheck {
     /// What is asked.
     pub probe: Probe,
