@@ -1,0 +1,363 @@
+//! What is counted, and the only place that registers a metric family. Knows nothing else of the house: callers hand
+//! in names and numbers.
+//!
+//! Requests record into handles resolved once per service ([`ServiceMetrics`]): relaxed atomics, no lock, no lookup.
+//! Series are bounded by configuration: services, policies and nodes are names that an operator gave; a status is one
+//! of 500; reasons are fixed lists; requests that no route takes count under the service `-`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{self, MetricFamily, MetricType};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+mod histogram;
+mod service;
+
+pub use service::ServiceMetrics;
+use service::{PerPolicy, PerService};
+
+/// The service name under which requests count that no route takes.
+pub const NO_SERVICE: &str = "-";
+
+type Scrape = Box<dyn Fn(&NodeGauges) + Send + Sync>;
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Registry,
+    services: Arc<Services>,
+    nodes: NodeGauges,
+    scrape: Mutex<Option<Scrape>>,
+    transitions: IntCounterVec,
+    checks: IntCounterVec,
+    leases_lost: IntCounterVec,
+    reloads: IntCounterVec,
+    faults: IntCounterVec,
+    quarantines: IntCounterVec,
+    swaps: IntCounterVec,
+    generation: IntGauge,
+    connections: IntGauge,
+    log_dropped: IntCounter,
+}
+
+/// Gauges that are set when somebody looks.
+pub struct NodeGauges {
+    in_flight: IntGaugeVec,
+    standing: IntGaugeVec,
+    nodes: IntGaugeVec,
+}
+
+impl NodeGauges {
+    /// One node of a service now. `standing`: 0 up, 1 degraded, 2 draining, 3 down.
+    pub fn node(&self, service: &str, node: &str, in_flight: u32, standing: u8) {
+        self.in_flight.with_label_values(&[service, node]).set(in_flight.into());
+        self.standing.with_label_values(&[service, node]).set(standing.into());
+    }
+
+    /// How many nodes a service has now, whatever their standing.
+    pub fn registry(&self, service: &str, nodes: usize) {
+        self.nodes.with_label_values(&[service]).set(i64::try_from(nodes).unwrap_or(i64::MAX));
+    }
+
+    fn reset(&self) {
+        self.in_flight.reset();
+        self.standing.reset();
+        self.nodes.reset();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All families, registered.
+    #[expect(clippy::too_many_lines, reason = "a table, one family an entry")]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let services = Arc::new(Services::new());
+        register(&registry, SharedServices(Arc::clone(&services)));
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid family");
+            register(&registry, family.clone());
+            family
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid family");
+            register(&registry, family.clone());
+            family
+        };
+        let gauge = |name: &str, help: &str| {
+            let family = IntGauge::new(name, help).expect("a valid family");
+            register(&registry, family.clone());
+            family
+        };
+        let log_dropped = IntCounter::new(
+            "pointsman_access_log_dropped_total",
+            "Access log lines dropped because the disk did not keep up.",
+        )
+        .expect("a valid family");
+        register(&registry, log_dropped.clone());
+        Self {
+            nodes: NodeGauges {
+                in_flight: gauges(
+                    "pointsman_node_in_flight",
+                    "Requests under way at a node, counted from the verdict to the last byte.",
+                    &["service", "node"],
+                ),
+                standing: gauges(
+                    "pointsman_node_standing",
+                    "How a node stands: 0 up, 1 degraded, 2 draining, 3 down.",
+                    &["service", "node"],
+                ),
+                nodes: gauges("pointsman_registry_nodes", "Nodes of a service, whatever their standing.", &["service"]),
+            },
+            transitions: counters(
+                "pointsman_health_transitions_total",
+                "Changes of a node's standing.",
+                &["service", "node", "to"],
+            ),
+            checks: counters("pointsman_checks_total", "Active health checks.", &["service", "result"]),
+            leases_lost: counters("pointsman_leases_lost_total", "Leases that lapsed.", &["service"]),
+            reloads: counters("pointsman_reloads_total", "Reloads of the configuration.", &["outcome"]),
+            faults: counters("pointsman_policy_faults_total", "Faults of a policy.", &["policy", "fault"]),
+            quarantines: counters(
+                "pointsman_policy_quarantines_total",
+                "Times a policy was taken out of service for repeated faults.",
+                &["policy"],
+            ),
+            swaps: counters("pointsman_policy_swaps_total", "Times a new version of a policy went live.", &["policy"]),
+            generation: gauge("pointsman_config_generation", "Generation of the configuration in force."),
+            connections: gauge("pointsman_connections", "Client connections open."),
+            log_dropped,
+            scrape: Mutex::new(None),
+            services,
+            registry,
+        }
+    }
+
+    /// Handles of a service under a policy. The same names give handles on the same counters, so that nothing starts
+    /// again at zero after a reload.
+    pub fn service(&self, name: &str, policy: &str) -> Arc<ServiceMetrics> {
+        let service = Arc::clone(
+            self.services.services.lock().entry(name.into()).or_insert_with(|| Arc::new(PerService::new(name))),
+        );
+        let policy = Arc::clone(
+            self.services
+                .policies
+                .lock()
+                .entry((name.into(), policy.into()))
+                .or_insert_with(|| Arc::new(PerPolicy::new(name, policy))),
+        );
+        Arc::new(ServiceMetrics { service, policy })
+    }
+
+    /// Called at each scrape to set the gauges of nodes; replaces the one before. Gauges not set by it vanish.
+    pub fn on_scrape(&self, scrape: impl Fn(&NodeGauges) + Send + Sync + 'static) {
+        *self.scrape.lock() = Some(Box::new(scrape));
+    }
+
+    /// A node's standing changed (`to`: `up`, `degraded`, `draining`, `down`).
+    pub fn health_transition(&self, service: &str, node: &str, to: &str) {
+        self.transitions.with_label_values(&[service, node, to]).inc();
+    }
+
+    /// A node left for good: its series go, or churn would grow them without end.
+    pub fn forget_node(&self, service: &str, node: &str) {
+        for to in ["up", "degraded", "draining", "down"] {
+            // An error means that this series never was.
+            let _ = self.transitions.remove_label_values(&[service, node, to]);
+        }
+    }
+
+    /// A health check ended.
+    pub fn check(&self, service: &str, passed: bool) {
+        self.checks.with_label_values(&[service, if passed { "pass" } else { "fail" }]).inc();
+    }
+
+    /// A lease lapsed.
+    pub fn lease_lost(&self, service: &str) {
+        self.leases_lost.with_label_values(&[service]).inc();
+    }
+
+    /// A reload ended (`outcome`: `swapped`, `unchanged`, `refused`); `generation` is in force now.
+    pub fn reloaded(&self, outcome: &str, generation: u64) {
+        self.reloads.with_label_values(&[outcome]).inc();
+        self.generation(generation);
+    }
+
+    /// This generation of the configuration is in force.
+    pub fn generation(&self, generation: u64) {
+        self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+    }
+
+    /// A policy faulted.
+    pub fn policy_fault(&self, policy: &str, fault: &str) {
+        self.faults.with_label_values(&[policy, fault]).inc();
+    }
+
+    /// A policy was quarantined.
+    pub fn policy_quarantined(&self, policy: &str) {
+        self.quarantines.with_label_values(&[policy]).inc();
+    }
+
+    /// A new version of a policy went live.
+    pub fn policy_swapped(&self, policy: &str) {
+        self.swaps.with_label_values(&[policy]).inc();
+    }
+
+    /// Client connections open: add 1 on accept, -1 on close.
+    pub fn connections(&self) -> &IntGauge {
+        &self.connections
+    }
+
+    /// Access log lines dropped.
+    pub fn access_log_dropped(&self) -> &IntCounter {
+        &self.log_dropped
+    }
+
+    /// Everything, in the Prometheus text format 0.0.4.
+    pub fn render(&self) -> String {
+        // Held to the end: two scrapes at once would reset each other's gauges.
+        let scrape = self.scrape.lock();
+        self.nodes.reset();
+        if let Some(scrape) = scrape.as_ref() {
+            scrape(&self.nodes);
+        }
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            log::error!("metrics cannot be written: {error}");
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+fn register(registry: &Registry, family: impl Collector + 'static) {
+    registry.register(Box::new(family)).expect("each family is registered once, in this file");
+}
+
+/// Counters of all services; the locks are taken by reload and scrape only.
+struct Services {
+    services: Mutex<BTreeMap<String, Arc<PerService>>>,
+    policies: Mutex<BTreeMap<(String, String), Arc<PerPolicy>>>,
+    descriptions: [Desc; 7],
+}
+
+/// What Prometheus holds on to.
+struct SharedServices(Arc<Services>);
+
+impl Services {
+    fn new() -> Self {
+        let desc = |name: &str, help: &str, labels: &[&str]| {
+            let labels = labels.iter().map(ToString::to_string).collect();
+            Desc::new(name.into(), help.into(), labels, std::collections::HashMap::new()).expect("a valid family")
+        };
+        let service = &["service"];
+        Self {
+            services: Mutex::default(),
+            policies: Mutex::default(),
+            descriptions: [
+                desc("pointsman_requests_total", "Requests by the status sent to the client.", &["service", "code"]),
+                desc(
+                    "pointsman_request_duration_seconds",
+                    "From the request's head to the answer's last byte.",
+                    service,
+                ),
+                desc("pointsman_upstream_duration_seconds", "From an attempt's start to its response head.", service),
+                desc("pointsman_retries_total", "Attempts that failed and went elsewhere.", &["service", "reason"]),
+                desc("pointsman_refusals_total", "Requests answered by the proxy itself.", &["service", "reason"]),
+                desc("pointsman_picks_total", "Picks by who decided.", &["service", "policy", "by", "fault"]),
+                desc("pointsman_pick_duration_seconds", "Time of one pick in 16, a sample.", &["service", "policy"]),
+            ],
+        }
+    }
+}
+
+impl Collector for SharedServices {
+    fn desc(&self) -> Vec<&Desc> {
+        self.0.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let services: Vec<_> = self.0.services.lock().values().cloned().collect();
+        let policies: Vec<_> = self.0.policies.lock().values().cloned().collect();
+        let [requests, request, upstream, retries, refusals, picks, took] = &self.0.descriptions;
+        let mut rows: [Vec<proto::Metric>; 7] = Default::default();
+        for s in &services {
+            let name = s.name.as_str();
+            rows[0].extend(s.read_codes().iter().map(|(code, n)| counter(requests, &[name, code], *n)));
+            rows[1].push(histogram(request, &[name], &s.request));
+            rows[2].push(histogram(upstream, &[name], &s.upstream));
+            rows[3].extend(s.retries.read().map(|(reason, n)| counter(retries, &[name, reason], n)));
+            rows[4].extend(s.refusals.read().map(|(reason, n)| counter(refusals, &[name, reason], n)));
+        }
+        for p in policies.iter().filter(|p| p.service != NO_SERVICE) {
+            let (service, policy) = (p.service.as_str(), p.policy.as_str());
+            rows[5].push(counter(picks, &[service, policy, "policy", ""], p.by_policy.load(Ordering::Relaxed)));
+            rows[5].extend(
+                p.by_fallback.read().map(|(fault, n)| counter(picks, &[service, policy, "fallback", fault], n)),
+            );
+            rows[6].push(histogram(took, &[service, policy], &p.took));
+        }
+        self.0.descriptions.iter().zip(rows).map(|(desc, rows)| family(desc, rows)).collect()
+    }
+}
+
+fn family(desc: &Desc, rows: Vec<proto::Metric>) -> MetricFamily {
+    let kind = if desc.fq_name.ends_with("_seconds") { MetricType::HISTOGRAM } else { MetricType::COUNTER };
+    let mut family = MetricFamily::default();
+    family.set_name(desc.fq_name.clone());
+    family.set_help(desc.help.clone());
+    family.set_field_type(kind);
+    family.set_metric(rows);
+    family
+}
+
+fn labels(desc: &Desc, values: &[&str]) -> Vec<proto::LabelPair> {
+    let mut pairs: Vec<_> = desc
+        .variable_labels
+        .iter()
+        .zip(values)
+        .map(|(name, value)| {
+            let mut pair = proto::LabelPair::default();
+            pair.set_name(name.clone());
+            pair.set_value((*value).into());
+            pair
+        })
+        .collect();
+    pairs.sort_by(|a, b| a.name().cmp(b.name()));
+    pairs
+}
+
+fn counter(desc: &Desc, values: &[&str], count: u64) -> proto::Metric {
+    let mut counter = proto::Counter::default();
+    counter.set_value(count as f64);
+    let mut row = proto::Metric::from_label(labels(desc, values));
+    row.set_counter(counter);
+    row
+}
+
+fn histogram(desc: &Desc, values: &[&str], from: &histogram::Histogram) -> proto::Metric {
+    let reading = from.read();
+    let buckets = reading.cumulative.into_iter().map(|(upper, count)| {
+        let mut bucket = proto::Bucket::default();
+        bucket.set_upper_bound(upper);
+        bucket.set_cumulative_count(count);
+        bucket
+    });
+    let mut histogram = proto::Histogram::default();
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_count(reading.count);
+    histogram.set_sample_sum(reading.sum);
+    let mut row = proto::Metric::from_label(labels(desc, values));
+    row.set_histogram(histogram);
+    row
+}
+
+#[cfg(test)]
+mod tests;
