@@ -16,6 +16,7 @@ use crate::metrics::ServiceMetrics;
 pub mod bus;
 pub mod clock;
 pub mod control;
+pub mod doors;
 pub mod reload;
 
 /// One configuration in force. A request holds one from its head to its last byte.

@@ -43,6 +43,7 @@ pub struct Membership {
     members: Box<[Member]>,
     eligible: Box<[u32]>,
     primary: Option<u32>,
+    high_water: u64,
 }
 
 impl Membership {
@@ -50,7 +51,20 @@ impl Membership {
     pub fn new(version: u64, roster: u64, members: Vec<Member>, primary: Option<u32>) -> Self {
         let eligible =
             members.iter().enumerate().filter(|(_, m)| m.eligible()).map(|(i, _)| i as u32).collect();
-        Self { version, roster, members: members.into(), eligible, primary }
+        Self { version, roster, members: members.into(), eligible, primary, high_water: 0 }
+    }
+
+    /// The same membership, with the highest ordinal that the service ever had.
+    #[must_use]
+    pub fn with_high_water(mut self, ordinal: u64) -> Self {
+        self.high_water = ordinal;
+        self
+    }
+
+    /// The highest ordinal that the service ever had, 0 when none: a modulus taken from it does not shrink when a node
+    /// dies.
+    pub fn high_water(&self) -> u64 {
+        self.high_water
     }
 
     /// Rises by one with each change.
