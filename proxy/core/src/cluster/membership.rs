@@ -49,8 +49,7 @@ pub struct Membership {
 impl Membership {
     /// A membership; `roster` is the version at which the list of nodes (not their standing) last changed.
     pub fn new(version: u64, roster: u64, members: Vec<Member>, primary: Option<u32>) -> Self {
-        let eligible =
-            members.iter().enumerate().filter(|(_, m)| m.eligible()).map(|(i, _)| i as u32).collect();
+        let eligible = members.iter().enumerate().filter(|(_, m)| m.eligible()).map(|(i, _)| i as u32).collect();
         Self { version, roster, members: members.into(), eligible, primary, high_water: 0 }
     }
 
@@ -90,6 +89,11 @@ impl Membership {
     /// Index of the primary, where the service has one.
     pub fn primary(&self) -> Option<u32> {
         self.primary
+    }
+
+    /// The highest ordinal that the service ever had, 0 when it numbers none of its nodes.
+    pub fn high_water(&self) -> u64 {
+        self.high_water
     }
 
     /// The member at an index that a policy answered.
