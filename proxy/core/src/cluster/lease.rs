@@ -81,6 +81,15 @@ impl<K: Clone + Ord + Hash> Leases<K> {
         true
     }
 
+    /// Whether there is a lease that has not lapsed.
+    pub fn alive<Q: ?Sized + Hash + Eq>(&mut self, key: &Q, now: Duration) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.notice_absence(now);
+        self.get(key).is_some_and(|lease| lease.until > now)
+    }
+
     /// The lease under a key, whether or not it is overdue.
     pub fn get<Q: ?Sized + Hash + Eq>(&self, key: &Q) -> Option<Lease>
     where

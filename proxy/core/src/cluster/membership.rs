@@ -91,11 +91,6 @@ impl Membership {
         self.primary
     }
 
-    /// The highest ordinal that the service ever had, 0 when it numbers none of its nodes.
-    pub fn high_water(&self) -> u64 {
-        self.high_water
-    }
-
     /// The member at an index that a policy answered.
     pub fn get(&self, index: u32) -> Option<&Member> {
         self.members.get(index as usize)

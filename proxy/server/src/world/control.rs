@@ -148,6 +148,9 @@ pub struct NodeReport {
     /// Why the last check failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
+    /// When it last failed, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure_at_ms: Option<u64>,
     /// Milliseconds until the lease lapses, for joined nodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_ms: Option<u64>,

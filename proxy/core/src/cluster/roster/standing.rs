@@ -1,0 +1,53 @@
+//! From what is known of a node to how it stands, and how much of its share it gets while it warms up.
+
+use std::time::Duration;
+
+use super::Entry;
+use crate::cluster::membership::Standing;
+use crate::cluster::node::Source;
+
+/// What a node's checks say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// Not checked yet in this life: takes nothing.
+    Unchecked,
+    /// Up.
+    Up,
+    /// Down.
+    Down,
+}
+
+/// How a node stands. `try_any`: no node is up, and the configuration says to try those that are not.
+///
+/// A node that joined is tried only if it has passed a check in this life: it may be a wrong address. A static node is
+/// tried as soon as its first check failed: the operator wrote it down, so it may be the check that is wrong.
+pub(super) fn of(entry: &Entry, drained: bool, try_any: bool) -> Standing {
+    if drained {
+        return Standing::Draining;
+    }
+    let known = entry.passed || (entry.node.source == Source::Static && entry.condition == Condition::Down);
+    match entry.condition {
+        Condition::Up => Standing::Up,
+        _ if try_any && known => Standing::Degraded,
+        _ => Standing::Down,
+    }
+}
+
+/// Steps of a ramp. Each is a version that every policy instance is told of, so there are ten and not a thousand; and
+/// the first is a tenth, since a node that gets nothing never warms up.
+const STEPS: u32 = 10;
+
+/// The share of a node in thousandths, and when it next rises.
+pub(super) fn share(began: Option<Duration>, ramp: Option<Duration>, now: Duration) -> (u16, Option<Duration>) {
+    let (Some(began), Some(ramp)) = (began, ramp) else { return (1000, None) };
+    let step = ramp / STEPS;
+    if step.is_zero() {
+        return (1000, None);
+    }
+    let done = now.saturating_sub(began).as_nanos() / step.as_nanos();
+    match u16::try_from(done) {
+        // The tenth step is the full share: a ramp of 10 s is over after 9.
+        Ok(done) if done < 9 => (100 * (done + 1), Some(began + step * u32::from(done + 1))),
+        _ => (1000, None),
+    }
+}

@@ -1,0 +1,78 @@
+//! The control thread: the single writer of every service's membership.
+//!
+//! Orders (joins, heartbeats, reloads), the findings of the health checks and the passing of time come in; one new
+//! membership per batch goes out to readers, after what it acknowledges is on disk. It runs on a thread of its own,
+//! and the checks run on another, so that neither a slow disk nor two thousand checks a second reach a request.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use pointsman_registry::{Opened, RegistryError, Store};
+
+use crate::metrics::Metrics;
+use crate::world::bus::Bus;
+use crate::world::clock;
+use crate::world::control::Control;
+
+mod batch;
+mod checks;
+mod configure;
+mod desk;
+mod probe;
+mod report;
+mod service;
+mod storage;
+
+use desk::Desk;
+use storage::Storage;
+
+/// What the control thread needs.
+pub struct ControlOptions {
+    /// Folder of the registry.
+    pub store: PathBuf,
+    /// Where checks, transitions and lost leases are counted.
+    pub metrics: Arc<Metrics>,
+    /// Where operators are told.
+    pub bus: Bus,
+}
+
+/// Why the control thread cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The registry cannot be opened.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A thread or its event queue cannot be had.
+    #[error("no thread can be started: {0}; raise the limits on processes and open files (`ulimit -u -n`)")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Opens the registry and starts both threads. They end, and the registry is unlocked, when the last handle is dropped.
+pub fn start(options: ControlOptions) -> Result<Control, StartError> {
+    launch(options).map(|(control, _)| control)
+}
+
+/// The same, with the thread to wait for.
+fn launch(options: ControlOptions) -> Result<(Control, JoinHandle<()>), StartError> {
+    let ControlOptions { store: path, metrics, bus } = options;
+    let Opened { store, cut } = Store::open(&path)?;
+    if cut > 0 {
+        let message = format!(
+            "{}: the last {cut} bytes of the log were a write that a crash cut short; it was never acknowledged and is dropped",
+            path.display()
+        );
+        bus.tell("registry-recovered", "", "", message);
+    }
+    let (checker, findings) = checks::start(Arc::clone(&metrics))?;
+    let (control, inbox) = Control::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
+        let desk = Desk::new(Storage::new(store, bus.clone()), checker, metrics, bus, clock::now());
+        runtime.block_on(desk.serve(inbox, findings));
+    })?;
+    Ok((control, thread))
+}
+
+#[cfg(test)]
+mod tests;

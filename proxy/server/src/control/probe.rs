@@ -1,0 +1,132 @@
+//! One health check: a connection that is accepted, or an HTTP/1.1 GET whose status is as expected.
+//!
+//! Each check makes its own connection: a node whose accept queue is full or whose listener is gone fails, although a
+//! connection made earlier would still answer.
+
+use std::borrow::Cow;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use pointsman_config::plan::{HealthCheck, Probe};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+/// The longest response head that is read; the default bound of nginx and HAProxy for one is 8 and 16 KiB.
+const LONGEST_HEAD: usize = 16 << 10;
+const MOST_HEADERS: usize = 128;
+
+/// How a check ended. Reasons carry no changing numbers, so that the same trouble reads the same each time.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// As expected.
+    Passed,
+    /// Not as expected.
+    Failed(Cow<'static, str>),
+    /// It could not be tried, for a reason that is ours and says nothing of the node.
+    Unable(String),
+}
+
+type Failed = Cow<'static, str>;
+
+/// How one node is asked, prepared once.
+pub(super) struct Prober {
+    address: SocketAddr,
+    timeout: Duration,
+    /// The request to send and the statuses that pass; `None`: a connection is enough.
+    http: Option<(Vec<u8>, Vec<(u16, u16)>)>,
+}
+
+impl Prober {
+    pub(super) fn new(address: SocketAddr, check: &HealthCheck) -> Self {
+        let http = match &check.probe {
+            Probe::Tcp => None,
+            Probe::Http { path, expect, host, headers } => {
+                let host = host.clone().unwrap_or_else(|| address.to_string());
+                let mut request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+                if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
+                    request.push_str("User-Agent: pointsman-check\r\n");
+                }
+                for (name, value) in headers {
+                    request.push_str(&format!("{name}: {value}\r\n"));
+                }
+                request.push_str("\r\n");
+                Some((request.into_bytes(), expect.clone()))
+            }
+        };
+        Self { address, timeout: check.timeout, http }
+    }
+
+    /// Asks once; takes no longer than the timeout.
+    pub(super) async fn probe(&self) -> Outcome {
+        let deadline = Instant::now() + self.timeout;
+        let mut stream = match timeout_at(deadline, TcpStream::connect(self.address)).await {
+            Err(_) => return Outcome::Failed(format!("no connection within {:?}", self.timeout).into()),
+            Ok(Err(error)) if is_ours(&error) => return Outcome::Unable(error.to_string()),
+            Ok(Err(error)) => return Outcome::Failed(error.kind().to_string().into()),
+            Ok(Ok(stream)) => stream,
+        };
+        // Where the node's port is one that the system also gives to clients, a connection to nobody can end up with
+        // itself (RFC 9293, simultaneous open).
+        if stream.local_addr().is_ok_and(|own| own == self.address) {
+            return Outcome::Failed(ErrorKind::ConnectionRefused.to_string().into());
+        }
+        let Some((request, expect)) = &self.http else { return Outcome::Passed };
+        match timeout_at(deadline, status(&mut stream, request)).await {
+            Err(_) => Outcome::Failed(format!("connected, but no response head within {:?}", self.timeout).into()),
+            Ok(Err(reason)) => Outcome::Failed(reason),
+            Ok(Ok(status)) if expect.iter().any(|(from, to)| (*from..=*to).contains(&status)) => Outcome::Passed,
+            Ok(Ok(status)) => Outcome::Failed(format!("status {status}, expected {}", ranges(expect)).into()),
+        }
+    }
+}
+
+/// Sends the request and reads the status of the response; interim ones (RFC 9110 §15.2) are skipped.
+async fn status(stream: &mut TcpStream, request: &[u8]) -> Result<u16, Failed> {
+    stream.write_all(request).await.map_err(|e| broken(&e))?;
+    let mut head = Vec::with_capacity(1024);
+    loop {
+        if stream.read_buf(&mut head).await.map_err(|e| broken(&e))? == 0 {
+            return Err("the connection ended before a response head".into());
+        }
+        while let Some((status, length)) = parse(&head)? {
+            if status == 101 || !(100..200).contains(&status) {
+                return Ok(status);
+            }
+            head.drain(..length);
+        }
+        if head.len() > LONGEST_HEAD {
+            return Err("the response head is longer than 16 KiB".into());
+        }
+    }
+}
+
+/// Status and length of a whole head.
+fn parse(bytes: &[u8]) -> Result<Option<(u16, usize)>, Failed> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    match response.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => Ok(response.code.map(|code| (code, length))),
+        Ok(httparse::Status::Partial) => Ok(None),
+        Err(error) => Err(format!("malformed response: {error}").into()),
+    }
+}
+
+fn broken(error: &io::Error) -> Failed {
+    format!("connected, then {}", error.kind()).into()
+}
+
+/// Whether an error of `connect` is for want of something on this side.
+fn is_ours(error: &io::Error) -> bool {
+    let ours = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| ours.contains(&code))
+}
+
+fn ranges(expect: &[(u16, u16)]) -> String {
+    let range = |(from, to): &(u16, u16)| if from == to { from.to_string() } else { format!("{from}-{to}") };
+    expect.iter().map(range).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! A service as operators see it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pointsman_core::cluster::membership::{Member, Standing};
+use pointsman_core::cluster::node::Source;
+
+use super::batch::label;
+use super::service::Service;
+use crate::world::control::{NodeReport, ServiceReport};
+
+impl Service {
+    /// `None`: the configuration does not name it.
+    pub(super) fn report(&self, now: Duration) -> Option<ServiceReport> {
+        let plan = self.plan.as_ref()?;
+        let published = self.roster.published();
+        Some(ServiceReport {
+            name: self.name.to_string(),
+            policy: plan.policy.name.clone(),
+            version: published.version(),
+            high_water: self.roster.high_water(),
+            nodes: published.members().iter().map(|member| self.node_report(member, now)).collect(),
+        })
+    }
+
+    fn node_report(&self, member: &Member, now: Duration) -> NodeReport {
+        let node = &member.node;
+        let spec = &node.spec;
+        let checking = member.standing == Standing::Down && self.awaits_check(&spec.id);
+        let failure = self.roster.get(&spec.id).and_then(|entry| entry.failure());
+        let lease = self.leases.get(&spec.id).map(|lease| lease.until.saturating_sub(now));
+        NodeReport {
+            id: spec.id.clone(),
+            ordinal: spec.ordinal,
+            address: spec.address.to_string(),
+            weight: spec.weight,
+            zone: spec.zone.clone(),
+            labels: spec.labels.clone(),
+            source: match node.source {
+                Source::Static => "static",
+                Source::Joined => "joined",
+            },
+            standing: if checking { "checking" } else { label(member.standing) },
+            incarnation: node.incarnation.0,
+            in_flight: node.load.in_flight(),
+            share: f64::from(member.share) / 1000.0,
+            last_failure: failure.map(|failure| failure.reason.to_string()),
+            last_failure_at_ms: failure.map(|failure| wall_ms(self.failed_at(&spec.id).unwrap_or(failure.at), now)),
+            lease_ms: lease.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+            load: self.loads.get(&spec.id).cloned(),
+        }
+    }
+}
+
+/// A moment of the monotonic clock in milliseconds since 1970, for people.
+fn wall_ms(at: Duration, now: Duration) -> u64 {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(wall.saturating_sub(now.saturating_sub(at)).as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,75 @@
+//! The registry's store as the control thread uses it: group commit, and what is owed to a disk that fails.
+
+use std::time::Duration;
+
+use pointsman_registry::{Change, State, Store};
+
+use crate::world::bus::Bus;
+
+/// How long a failing disk is left alone before changes that have taken effect are written again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The store, and changes that took effect without it.
+pub(super) struct Storage {
+    store: Store,
+    bus: Bus,
+    /// Lapsed leases and the like: they take effect whether or not they can be written. If they are lost, a node comes
+    /// back after a restart, unchecked, and lapses again.
+    owed: Vec<Change>,
+    /// Set while writes fail.
+    retry_at: Option<Duration>,
+}
+
+impl Storage {
+    pub(super) fn new(store: Store, bus: Bus) -> Self {
+        Self { store, bus, owed: Vec::new(), retry_at: None }
+    }
+
+    pub(super) fn state(&self) -> &State {
+        self.store.state()
+    }
+
+    /// Writes all changes with one sync, or none; the error is for the client.
+    pub(super) fn commit(&mut self, changes: Vec<Change>, now: Duration) -> Result<(), String> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let owed = self.owed.len();
+        self.owed.extend(changes);
+        self.write(now).inspect_err(|_| self.owed.truncate(owed))
+    }
+
+    /// Writes changes that hold in any case; if that fails they are tried again from time to time.
+    pub(super) fn owe(&mut self, changes: Vec<Change>, now: Duration) {
+        if !changes.is_empty() {
+            self.owed.extend(changes);
+            // What went wrong has been told; the changes stay owed.
+            let _ = self.write(now);
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Duration) {
+        if !self.owed.is_empty() && self.retry_at.is_some_and(|at| at <= now) {
+            let _ = self.write(now);
+        }
+    }
+
+    fn write(&mut self, now: Duration) -> Result<(), String> {
+        match self.store.commit(&self.owed) {
+            Ok(()) => {
+                self.owed.clear();
+                if self.retry_at.take().is_some() {
+                    self.bus.tell("registry-writable", "", "", "the registry can be written again");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                if self.retry_at.replace(now + RETRY).is_none() {
+                    let message = format!("nodes cannot join, leave or be drained, traffic goes on: {error}");
+                    self.bus.tell("registry-unwritable", "", "", message);
+                }
+                Err(error.to_string())
+            }
+        }
+    }
+}
