@@ -1,0 +1,166 @@
+//! Customer id modulo the number of slots, plus one, is the ordinal of the customer's node.
+//!
+//! | setting | type | default | meaning |
+//! |---|---|---|---|
+//! | `slots` | integer, 1 to 4294967295 | the highest ordinal the service ever had | the modulus |
+//! | `on_missing` | `refuse`, `round-robin` | `refuse` | a request without an id: 400, or any node in turn |
+//! | `failover` | `none`, `next`, `primary` | `none` | the customer's node is down: 503, the next eligible ordinal, the primary |
+//!
+//! The modulus is never the number of nodes alive: a dead node moves its own customers only. Ids are decimal numbers of
+//! any size, with a `-` in front if negative; anything else is hashed (the contract's stable hash). Two customers with
+//! the same remainder share a node.
+
+mod slot;
+
+use pointsman_policy::{KeyNeed, Members, Needs, Policy, Request, Verdict, export_policy, hash};
+use serde::Deserialize;
+
+use crate::slot::remainder;
+
+/// What stands under `with:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The modulus; absent: the highest ordinal that the service ever had.
+    pub slots: Option<u32>,
+    /// What becomes of a request without an id.
+    pub on_missing: OnMissing,
+    /// Where a customer goes whose node is down.
+    pub failover: Failover,
+}
+
+/// What becomes of a request without an id. An empty id counts as missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnMissing {
+    /// 400.
+    #[default]
+    Refuse,
+    /// Any eligible node in turn.
+    RoundRobin,
+}
+
+/// Where a customer goes whose node is down, draining or not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Failover {
+    /// Nowhere: 503.
+    #[default]
+    None,
+    /// To the next eligible ordinal upward, from the highest on to the lowest.
+    Next,
+    /// To the primary.
+    Primary,
+}
+
+/// Each customer has one home.
+#[derive(Debug)]
+pub struct CustomerModulo {
+    settings: Settings,
+}
+
+impl Policy for CustomerModulo {
+    type Settings = Settings;
+    const PINS: bool = true;
+
+    fn new(settings: Settings) -> Result<Self, String> {
+        match settings.slots {
+            Some(0) => Err("`slots`: 0 is no modulus; give the number of slots, 1 or more".to_owned()),
+            _ => Ok(Self { settings }),
+        }
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { key: KeyNeed::Text, ..Needs::default() }
+    }
+
+    fn pick(&self, request: &Request<'_>, members: &Members) -> Verdict {
+        let Some(id) = id(request) else { return self.missing(request, members) };
+        match self.ordinal(id, request, members) {
+            Some(ordinal) => self.serve(ordinal, members, &[]),
+            None => Verdict::refuse(503, "no node of the service has an ordinal, and `slots` is not set"),
+        }
+    }
+
+    fn pick_again(&self, request: &Request<'_>, members: &Members, _attempt: u32, tried: &[u32]) -> Verdict {
+        match id(request).and_then(|id| self.ordinal(id, request, members)) {
+            Some(ordinal) => self.serve(ordinal, members, tried),
+            None => self.pick(request, members).without(tried, request.random, members),
+        }
+    }
+
+    fn explain(&self, request: &Request<'_>, members: &Members) -> String {
+        let verdict = self.pick(request, members).describe(members);
+        let Some(id) = id(request) else { return format!("no id: {verdict}") };
+        let how = if slot::is_decimal(id) { "" } else { "its hash " };
+        match self.ordinal(id, request, members) {
+            Some(ordinal) => {
+                format!("{id}: {how}mod {} = {}, so ordinal {ordinal}: {verdict}", self.slots(members), ordinal - 1)
+            }
+            None => verdict,
+        }
+    }
+}
+
+impl CustomerModulo {
+    fn slots(&self, members: &Members) -> u64 {
+        self.settings.slots.map_or_else(|| members.high_water(), u64::from)
+    }
+
+    /// The ordinal of an id's home; none when there is no modulus.
+    #[inline]
+    fn ordinal(&self, id: &str, request: &Request<'_>, members: &Members) -> Option<u64> {
+        let slots = self.slots(members);
+        if slots == 0 {
+            return None;
+        }
+        let hashed = || request.key_hash.unwrap_or_else(|| hash::xxh64(id.as_bytes(), 0)) % slots;
+        Some(remainder(id, slots).unwrap_or_else(hashed) + 1)
+    }
+
+    #[inline]
+    fn serve(&self, ordinal: u64, members: &Members, tried: &[u32]) -> Verdict {
+        match members.by_ordinal(ordinal).filter(|home| members.is_eligible(*home) && !tried.contains(home)) {
+            Some(home) if self.settings.failover == Failover::None => Verdict::Only(home),
+            Some(home) => Verdict::Node(home),
+            None => self.fail_over(ordinal, members, tried),
+        }
+    }
+
+    #[cold]
+    fn fail_over(&self, ordinal: u64, members: &Members, tried: &[u32]) -> Verdict {
+        let usable = |index: &u32| members.is_eligible(*index) && !tried.contains(index);
+        let (heir, cure) = match self.settings.failover {
+            Failover::None => (None, "failover is off"),
+            Failover::Next => {
+                let (below, above) =
+                    members.ordinals().split_at(members.ordinals().partition_point(|&(o, _)| o <= ordinal));
+                (above.iter().chain(below).map(|&(_, index)| index).find(usable), "so is every other numbered node")
+            }
+            Failover::Primary => (members.primary().filter(usable), "no primary can stand in"),
+        };
+        match heir {
+            Some(index) => Verdict::Node(index),
+            None => Verdict::refuse(503, format!("node {ordinal}, where this id belongs, is not available; {cure}")),
+        }
+    }
+
+    #[cold]
+    fn missing(&self, request: &Request<'_>, members: &Members) -> Verdict {
+        match self.settings.on_missing {
+            OnMissing::Refuse => Verdict::refuse(400, "the request carries no customer id"),
+            OnMissing::RoundRobin => members.at_turn(request.turn).into(),
+        }
+    }
+}
+
+/// The id, if the request has one.
+#[inline]
+fn id<'a>(request: &Request<'a>) -> Option<&'a str> {
+    request.key.filter(|id| !id.is_empty())
+}
+
+export_policy!(CustomerModulo);
+
+#[cfg(test)]
+mod tests;
