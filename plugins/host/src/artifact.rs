@@ -12,6 +12,9 @@ use crate::digest::Digest;
 use crate::load_error::LoadCause;
 use crate::proof;
 
+/// Bytes in a page of linear memory, the unit in which wasmtime reports what a component needs.
+const PAGE: u64 = 64 << 10;
+
 /// Compiled code, shared by every module of the same digest.
 pub(crate) struct Artifact {
     pub(crate) digest: Digest,
@@ -35,7 +38,7 @@ impl Artifact {
         let linker = Linker::<Tab>::new(engine);
         let pre = linker.instantiate_pre(component).map_err(mismatch)?;
         let exports = PolicyIndices::new(&pre).map_err(mismatch)?;
-        let initial_memory = component.resources_required().and_then(|r| r.max_initial_memory_size).unwrap_or(0);
+        let initial_memory = component.resources_required().and_then(|r| r.max_initial_memory_size).unwrap_or(0) * PAGE;
         // The pages that instances share are written now, not on the first instance's time.
         component.initialize_copy_on_write_image().map_err(|e| LoadCause::Invalid(one_line(&e)))?;
         Ok(Self { digest, pre, exports, initial_memory })

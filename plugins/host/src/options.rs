@@ -25,7 +25,7 @@ impl HostOptions {
     /// Fuel that stands for a millisecond: what wasmtime counts (about one per instruction) when compiled policies run for
     /// one on a core of 2020s hardware. A constant rather than a measurement at start, so that a budget runs out at
     /// the same instruction on every machine.
-    pub const FUEL_PER_MS: u64 = 1_000_000;
+    pub const FUEL_PER_MS: u64 = 2_000_000;
 }
 
 impl Default for HostOptions {

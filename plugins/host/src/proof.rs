@@ -52,7 +52,8 @@ fn imports_nothing(imports: Vec<String>) -> Result<(), LoadCause> {
 /// Whether the exports hold a version of the contract that this host speaks: the same major, no later minor. A patch
 /// changes no types.
 fn speaks(exports: &[String]) -> Result<(), LoadCause> {
-    let offered = exports.iter().find_map(|name| name.strip_prefix(INTERFACE));
+    let offered =
+        exports.iter().find_map(|name| name.strip_prefix(INTERFACE).filter(|v| v.is_empty() || v.starts_with('@')));
     let Some(offered) = offered else { return Err(LoadCause::WrongWorld(exports.to_vec())) };
     let text = offered.strip_prefix('@').unwrap_or("0.0.0");
     let Some(version) = Version::parse(text) else { return Err(LoadCause::WrongWorld(exports.to_vec())) };

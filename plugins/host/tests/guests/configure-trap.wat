@@ -1,0 +1,3 @@
+;; Traps on its settings.
+;;; configure
+unreachable

@@ -1,0 +1,3 @@
+;; Does not say who it is.
+;;; describe
+unreachable

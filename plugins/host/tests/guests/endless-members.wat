@@ -1,0 +1,3 @@
+;; Never comes back from the members.
+;;; members
+(loop $ever (br $ever))

@@ -1,0 +1,3 @@
+;; Starts with 64 MiB.
+;;; memory
+1024

@@ -1,0 +1,3 @@
+;; Was built against a later patch of the contract.
+;;; version
+1.0.7

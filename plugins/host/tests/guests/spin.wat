@@ -1,0 +1,4 @@
+;; Never ends.
+;;; pick
+(loop $ever (br $ever))
+unreachable

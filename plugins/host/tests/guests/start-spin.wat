@@ -1,0 +1,4 @@
+;; Never comes back from being instantiated.
+;;; module
+(func $first (loop $ever (br $ever)))
+(start $first)

@@ -1,0 +1,4 @@
+;; Traps while it is instantiated.
+;;; module
+(func $first unreachable)
+(start $first)

@@ -1,0 +1,3 @@
+;; Ends every pick in a trap.
+;;; pick
+unreachable

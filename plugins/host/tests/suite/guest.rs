@@ -1,0 +1,128 @@
+//! Builds the guests, and what they are asked about.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pointsman_core::cluster::membership::{Member, Membership, Standing};
+use pointsman_core::cluster::node::{Incarnation, Node, NodeSpec, Source};
+use pointsman_core::pick::policy::Ask;
+use pointsman_host::{Host, HostOptions, Limits, Module, WasmPolicy};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// The contract, as the repository holds it.
+pub const WIT: &str = include_str!("../../../wit/policy.wit");
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests")
+}
+
+/// The parts of a guest's file: what stands after each `;;; part`. What comes before the first is under "".
+fn parts(text: &str) -> BTreeMap<&str, String> {
+    let mut parts = BTreeMap::new();
+    let mut name = "";
+    for line in text.lines() {
+        if let Some(next) = line.strip_prefix(";;; ") {
+            name = next.trim();
+            parts.insert(name, String::new());
+        } else {
+            let part: &mut String = parts.entry(name).or_default();
+            part.push_str(line);
+            part.push('\n');
+        }
+    }
+    parts
+}
+
+/// The component of a guest in `tests/guests`.
+pub fn guest(name: &str) -> Vec<u8> {
+    let path = folder().join(format!("{name}.wat"));
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assemble(name, &text, WIT)
+}
+
+/// The plain round robin from which the guests are made, with a mark that makes its digest its own.
+pub fn round_robin(mark: &str) -> Vec<u8> {
+    assemble("base", &format!(";;; module\n(data (i32.const 2048) \"{mark}\")\n"), WIT)
+}
+
+/// A component of a guest's text against some version of the contract.
+pub fn assemble(name: &str, text: &str, wit: &str) -> Vec<u8> {
+    let base = fs::read_to_string(folder().join("base.wat")).expect("base.wat");
+    let mut whole = parts(&base);
+    let template = whole.remove("").expect("the module");
+    whole.extend(parts(text));
+    let core = whole.iter().fold(template, |core, (part, body)| core.replace(&format!("{{{part}}}"), body.trim()));
+    let mut module = wat::parse_str(&core).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("policy.wit", &wit.replace("@1.0.0", &format!("@{}", whole["version"].trim())));
+    let package = package.expect("the contract parses");
+    let world = resolve.select_world(&[package], Some("policy")).expect("the world is there");
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("metadata");
+    let encoder = ComponentEncoder::default().validate(true).module(&module);
+    encoder.and_then(|mut e| e.encode()).unwrap_or_else(|e| panic!("{name}: {e:?}"))
+}
+
+/// A host for two workers.
+pub fn host() -> Host {
+    Host::new(HostOptions { workers: 2, ..HostOptions::default() }).expect("this machine runs WebAssembly")
+}
+
+/// A guest, compiled under default limits.
+pub fn compiled(host: &Host, name: &str) -> Arc<Module> {
+    host.compile(name, &guest(name), Limits::default()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// A guest, set up over some nodes without settings.
+pub fn policy(host: &Host, name: &str, membership: &Arc<Membership>) -> Arc<WasmPolicy> {
+    host.policy(&compiled(host, name), "{}", membership, None, None).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// A membership of `count` nodes, all up.
+pub fn nodes(version: u64, roster: u64, count: usize) -> Arc<Membership> {
+    standing(version, roster, &vec![Standing::Up; count])
+}
+
+/// A membership of nodes that stand like this.
+pub fn standing(version: u64, roster: u64, standing: &[Standing]) -> Arc<Membership> {
+    let member = |(i, standing): (usize, &Standing)| Member {
+        node: Arc::new(Node {
+            spec: NodeSpec {
+                id: format!("node-{i}"),
+                ordinal: Some(i as u64 + 1),
+                address: ([127, 0, 0, 1], 9000).into(),
+                weight: 1,
+                zone: "a".into(),
+                labels: [("rack".into(), i.to_string()), ("tier".into(), "hot".into())].into(),
+            },
+            incarnation: Incarnation(i as u64),
+            source: Source::Static,
+            load: Arc::default(),
+        }),
+        standing: *standing,
+        share: 1000,
+    };
+    Arc::new(Membership::new(version, roster, standing.iter().enumerate().map(member).collect(), None))
+}
+
+/// The first attempt of the request with this turn.
+pub fn turn(turn: u64) -> Ask<'static> {
+    Ask { turn, attempt: 1, ..Ask::default() }
+}
+
+/// Every guest is met by a test: a hostile guest that nobody runs proves nothing.
+#[test]
+fn guests_are_all_met() {
+    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite");
+    let tests: String = fs::read_dir(suite)
+        .expect("the suite")
+        .map(|entry| fs::read_to_string(entry.expect("an entry").path()).expect("a test"))
+        .collect();
+    for entry in fs::read_dir(folder()).expect("the guests") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        assert!(tests.contains(&format!("\"{name}\"")), "no test names the guest {name}");
+    }
+}
