@@ -1,1 +1,13 @@
-//! placeholder
+//! Where nodes join, kept on disk: what was acknowledged is there after a restart, a `kill -9` or a half-written file.
+//!
+//! Only what must outlive the proxy is written: the nodes that joined, who is drained, and the highest ordinal that a
+//! service ever had. Heartbeats are not: a node that comes back from disk gets a full TTL to show that it lives.
+
+mod disk;
+mod frame;
+mod state;
+mod store;
+
+pub use disk::{Disk, Folder};
+pub use state::{Change, Kept, Service, State};
+pub use store::{Opened, RegistryError, Store};

@@ -1,0 +1,134 @@
+//! What is kept, and how it changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use pointsman_core::cluster::node::NodeSpec;
+use serde::{Deserialize, Serialize};
+
+/// A node that joined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Unique in its service.
+    pub id: String,
+    /// Number, unique in its service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordinal: Option<u64>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Relative capacity.
+    pub weight: u32,
+    /// Failure domain.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub zone: String,
+    /// Free labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Its lease in milliseconds.
+    pub ttl_ms: u64,
+}
+
+impl Kept {
+    /// A node as it joined.
+    pub fn new(spec: &NodeSpec, ttl: Duration) -> Self {
+        let NodeSpec { id, ordinal, address, weight, zone, labels } = spec.clone();
+        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        Self { id, ordinal, address, weight, zone, labels, ttl_ms }
+    }
+
+    /// What is said of it.
+    pub fn spec(&self) -> NodeSpec {
+        let Self { id, ordinal, address, weight, zone, labels, .. } = self.clone();
+        NodeSpec { id, ordinal, address, weight, zone, labels }
+    }
+
+    /// Its lease.
+    pub fn ttl(&self) -> Duration {
+        Duration::from_millis(self.ttl_ms)
+    }
+}
+
+/// One change. The names on disk are part of the file format.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Change {
+    /// A node joined, or is described anew.
+    Put {
+        /// Service.
+        service: String,
+        /// The node.
+        node: Kept,
+    },
+    /// A node left, or its lease lapsed. Its drain stays.
+    Remove {
+        /// Service.
+        service: String,
+        /// Id of the node.
+        id: String,
+    },
+    /// A drain begins or ends.
+    Drain {
+        /// Service.
+        service: String,
+        /// Id of the node.
+        id: String,
+        /// Whether it begins.
+        on: bool,
+    },
+    /// An ordinal was seen; the mark rises to it if it is lower.
+    Ordinal {
+        /// Service.
+        service: String,
+        /// The ordinal.
+        ordinal: u64,
+    },
+}
+
+impl Change {
+    /// The service it concerns.
+    pub fn service(&self) -> &str {
+        match self {
+            Self::Put { service, .. }
+            | Self::Remove { service, .. }
+            | Self::Drain { service, .. }
+            | Self::Ordinal { service, .. } => service,
+        }
+    }
+}
+
+/// What is kept of one service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Service {
+    /// Nodes that joined, by id.
+    pub nodes: BTreeMap<String, Kept>,
+    /// Ids of nodes that are drained, static ones too.
+    pub drains: BTreeSet<String>,
+    /// The highest ordinal ever.
+    pub high_water: u64,
+}
+
+/// What is kept, by service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Services by name.
+    pub services: BTreeMap<String, Service>,
+}
+
+impl State {
+    /// Carries out a change. Doing it twice is doing it once.
+    pub fn apply(&mut self, change: &Change) {
+        let service = self.services.entry(change.service().to_owned()).or_default();
+        match change {
+            Change::Put { node, .. } => {
+                service.high_water = service.high_water.max(node.ordinal.unwrap_or(0));
+                service.nodes.insert(node.id.clone(), node.clone());
+            }
+            Change::Remove { id, .. } => drop(service.nodes.remove(id)),
+            Change::Drain { id, on: true, .. } => drop(service.drains.insert(id.clone())),
+            Change::Drain { id, on: false, .. } => drop(service.drains.remove(id)),
+            Change::Ordinal { ordinal, .. } => service.high_water = service.high_water.max(*ordinal),
+        }
+    }
+}
