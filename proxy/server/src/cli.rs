@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod check;
+mod client;
 pub mod nodes;
 pub mod policy;
+mod table;
 pub mod top;
 
 /// Exit codes, documented in README.md.

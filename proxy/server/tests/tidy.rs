@@ -14,7 +14,16 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
     (
         "proxy/core",
         &["pointsman_config"],
-        &["tokio", "wasmtime", "pingora_core", "pingora_proxy", "std::thread", "Instant::now", "SystemTime::now", "std::net::Tcp"],
+        &[
+            "tokio",
+            "wasmtime",
+            "pingora_core",
+            "pingora_proxy",
+            "std::thread",
+            "Instant::now",
+            "SystemTime::now",
+            "std::net::Tcp",
+        ],
     ),
     ("proxy/registry", &["pointsman_config", "pointsman_core"], &["wasmtime", "pingora_core", "pingora_proxy"]),
     ("proxy/lane", &["pointsman_config", "pointsman_core"], &["wasmtime", "prometheus"]),
@@ -41,7 +50,10 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
 const PLACES: &[(&str, &[&str])] = &[
     ("bindgen!", &["plugins/host/src/bindings.rs", "plugins/sdk/src/"]),
     ("serde_yaml::", &["config/src/raw.rs", "config/src/raw/", "config/src/document.rs", "config/src/yaml.rs"]),
-    ("pingora_", &["proxy/server/src/serve.rs", "proxy/server/src/serve/", "proxy/server/src/app.rs", "proxy/server/src/app/"]),
+    (
+        "pingora_",
+        &["proxy/server/src/serve.rs", "proxy/server/src/serve/", "proxy/server/src/app.rs", "proxy/server/src/app/"],
+    ),
     ("prometheus::", &["proxy/server/src/metrics.rs", "proxy/server/src/metrics/"]),
 ];
 

@@ -1,0 +1,211 @@
+//! Puts the parts together, in the order in which they depend on each other, and takes them apart again.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use pointsman_config::Source;
+use pointsman_config::plan::{Plan, Registry};
+use pointsman_host::{Host, HostOptions};
+
+use crate::access_log::AccessLog;
+use crate::admin::{self, AdminParts, Ready};
+use crate::cli::{RunArgs, exit};
+use crate::control::{self, ControlOptions};
+use crate::metrics::Metrics;
+use crate::reload::{Around, Parts, Reloader};
+use crate::serve::Workers;
+use crate::world::WorldCell;
+use crate::world::bus::Bus;
+use crate::world::control::Control;
+use crate::world::reload::{self, Reload};
+
+mod doors;
+mod room;
+mod signals;
+
+/// What stops a start: the exit code, and the text that says what to do.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    fn new(code: u8, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+/// `pointsman run`: exit codes as in [`exit`].
+pub fn run(args: &RunArgs) -> ExitCode {
+    match serve(args) {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(failure) => {
+            eprintln!("{}", failure.text.trim_end());
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// From the file to the last request.
+fn serve(args: &RunArgs) -> Result<(), Failure> {
+    let (source, plan) = read(&args.config)?;
+    let threads = args.threads.map_or_else(cores, usize::from);
+    let metrics = Arc::new(Metrics::new());
+    let bus = Bus::default();
+    let ready = Ready::default();
+    let (reload, orders) = Reload::channel();
+
+    // Sockets first: an address that is taken must be said before anything is written or joined.
+    let admin_socket = plan.admin.as_ref().map(|a| bind_admin(a.address)).transpose()?;
+    let control = start_control(&plan, &metrics, &bus)?;
+    let host = Arc::new(Host::new(HostOptions { workers: threads, ..HostOptions::default() }).map_err(|e| failed(&e))?);
+    let parts = Parts {
+        file: args.config.clone(),
+        host,
+        control: control.clone(),
+        metrics: Arc::clone(&metrics),
+        bus: bus.clone(),
+    };
+    let (reloader, world) = room::block_on(Reloader::first(parts, &source, Arc::clone(&plan)))
+        .map_err(|problems| Failure::new(exit::CONFIG, problems.render(colour())))?;
+    let world: WorldCell = Arc::new(ArcSwap::from_pointee(world));
+
+    let log = AccessLog::start(&plan.access_log, &metrics).map_err(|e| failed(&e))?;
+    let workers = Arc::new(Workers::start(threads, &world, &metrics, &log).map_err(|e| failed(&e))?);
+    let addresses: Vec<_> = plan.listeners.iter().map(|l| l.address).collect();
+    let listeners = workers.listen(&addresses).map_err(|e| Failure::new(exit::ADDRESS, address_text(&e)))?;
+
+    let admin_address = admin_socket.as_ref().and_then(|socket| socket.local_addr().ok());
+    if let Some(socket) = admin_socket {
+        let parts = AdminParts {
+            control: control.clone(),
+            reload: reload.clone(),
+            world: Arc::clone(&world),
+            bus: bus.clone(),
+            metrics: Arc::clone(&metrics),
+            ready: ready.clone(),
+            token: token(&plan)?,
+        };
+        room::spawn("admin", move || admin::serve(socket, parts));
+    }
+    spawn_reloader(reloader, &world, &workers, &log, orders);
+    announce(&listeners, admin_address, threads);
+    if let Some(file) = &args.ports_file {
+        write_ports(file, &listeners, admin_address).map_err(|e| failed(&e))?;
+    }
+    // A thread of its own: SIGTERM must be heard while the first checks still run.
+    let first = (control.clone(), ready.clone());
+    room::spawn("first-checks", move || async move {
+        if first.0.first_checks().await.is_ok() {
+            first.1.set(true);
+        }
+    });
+    signals::until_stopped(&reload);
+    stop(&ready, &workers, Duration::from_secs(args.grace));
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<(Source, Arc<Plan>), Failure> {
+    crate::reload::read(file)
+        .map(|(source, plan)| (source, Arc::new(plan)))
+        .map_err(|problems| Failure::new(exit::CONFIG, problems.render(colour())))
+}
+
+fn start_control(plan: &Plan, metrics: &Arc<Metrics>, bus: &Bus) -> Result<Control, Failure> {
+    let Registry::Embedded { path } = &plan.registry;
+    let options = ControlOptions { store: path.clone(), metrics: Arc::clone(metrics), bus: bus.clone() };
+    control::start(options).map_err(|e| {
+        let text = format!("error: the registry in {} cannot be opened: {e}", path.display());
+        Failure::new(exit::FAILED, text)
+    })
+}
+
+fn spawn_reloader(
+    reloader: Reloader,
+    world: &WorldCell,
+    workers: &Arc<Workers>,
+    log: &Arc<AccessLog>,
+    orders: tokio::sync::mpsc::Receiver<reload::Order>,
+) {
+    let log = Arc::clone(log);
+    let around = Around {
+        doors: Arc::new(doors::WorkerDoors(Arc::clone(workers))),
+        live: Box::new(move |plan| log.switch(&plan.access_log)),
+    };
+    let world = Arc::clone(world);
+    room::spawn("reload", move || {
+        room::yield_to_traffic();
+        reloader.run(world, around, orders)
+    });
+}
+
+/// Requests stop coming (readiness first, so that whoever balances over several proxies sees it), what runs finishes.
+fn stop(ready: &Ready, workers: &Workers, grace: Duration) {
+    ready.set(false);
+    log::info!("stopping: requests under way have {} s", grace.as_secs());
+    workers.shutdown(grace);
+}
+
+fn bind_admin(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|e| {
+        let text = format!(
+            "error: the admin API cannot listen on {address}: {e}\n  help: another process may hold it (`ss -ltnp` shows which), \
+             or choose another `admin.address`"
+        );
+        Failure::new(exit::ADDRESS, text)
+    })
+}
+
+fn address_text(error: &std::io::Error) -> String {
+    format!(
+        "error: {error}\n  help: another process may hold it (`ss -ltnp` shows which), or choose another address under `listeners`"
+    )
+}
+
+fn token(plan: &Plan) -> Result<Option<String>, Failure> {
+    let Some(file) = plan.admin.as_ref().and_then(|admin| admin.token_file.as_ref()) else { return Ok(None) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| Failure::new(exit::CONFIG, format!("error: cannot read the token file {}: {e}", file.display())))?;
+    match text.lines().next().map(str::trim) {
+        Some(token) if !token.is_empty() => Ok(Some(token.to_owned())),
+        _ => Err(Failure::new(
+            exit::CONFIG,
+            format!("error: the first line of the token file {} is empty", file.display()),
+        )),
+    }
+}
+
+fn announce(listeners: &[SocketAddr], admin: Option<SocketAddr>, threads: usize) {
+    for address in listeners {
+        log::info!("listening on {address}");
+    }
+    if let Some(address) = admin {
+        log::info!("admin on http://{address}/");
+    }
+    log::info!("{threads} worker thread(s)");
+}
+
+fn write_ports(file: &Path, listeners: &[SocketAddr], admin: Option<SocketAddr>) -> std::io::Result<()> {
+    let text = serde_json::json!({ "listeners": listeners, "admin": admin }).to_string();
+    let aside = file.with_extension("new");
+    std::fs::write(&aside, text)?;
+    std::fs::rename(aside, file)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn colour() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+fn failed(error: &impl std::fmt::Display) -> Failure {
+    Failure::new(exit::FAILED, format!("error: {error}"))
+}

@@ -1,0 +1,261 @@
+//! Reads what the operator wrote, proves it whole beside the world in force, then swaps. Anything wrong: the old world
+//! serves on, and every problem is shown at once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_config::plan::{Plan, Registry};
+use pointsman_config::{Problems, Source};
+use pointsman_host::{Digest, Host};
+use tokio::sync::mpsc;
+
+use crate::metrics::Metrics;
+use crate::world::bus::Bus;
+use crate::world::control::{Control, Denied};
+use crate::world::doors::Doors;
+use crate::world::reload::{Order, Outcome, PolicyReport};
+use crate::world::{World, WorldCell};
+
+mod build;
+mod prove;
+mod shelf;
+mod watch;
+
+use build::{Builder, InForce};
+pub use prove::{check, read};
+use shelf::Shelf;
+use watch::Watch;
+
+/// Quiet time after a change before files are read: editors write several times, and a copied component takes a while.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// What a reloader needs of the rest of the house.
+pub struct Parts {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// Compiles and runs policies.
+    pub host: Arc<Host>,
+    /// The single writer of memberships.
+    pub control: Control,
+    /// Counts reloads, swaps and quarantines.
+    pub metrics: Arc<Metrics>,
+    /// Tells operators.
+    pub bus: Bus,
+}
+
+/// Holds what the world in force was made of.
+pub struct Reloader {
+    parts: Parts,
+    shelf: Shelf,
+    in_force: BTreeMap<String, InForce>,
+    text: String,
+}
+
+/// What a swap touches besides memberships: sockets and the access log.
+pub struct Around {
+    /// The sockets.
+    pub doors: Arc<dyn Doors>,
+    /// Called with each plan that went live.
+    pub live: Box<dyn Fn(&Plan) + Send + Sync>,
+}
+
+impl Reloader {
+    /// The first world, from `plan`. Nothing serves yet, so a problem ends the start.
+    pub async fn first(parts: Parts, source: &Source, plan: Arc<Plan>) -> Result<(Self, World), Problems> {
+        let Registry::Embedded { path } = &plan.registry;
+        let shelf = Shelf::new(path.join("policies"));
+        let mut reloader = Self { parts, shelf, in_force: BTreeMap::new(), text: String::new() };
+        let (policies, world) = reloader.prove_and_configure(&plan, source, None).await?;
+        reloader.in_force = policies;
+        source.text().clone_into(&mut reloader.text);
+        reloader.parts.metrics.generation(world.generation);
+        Ok((reloader, world))
+    }
+
+    /// Serves orders and watches files until every order handle is gone.
+    pub async fn run(mut self, world: WorldCell, around: Around, mut orders: mpsc::Receiver<Order>) {
+        let (mut watch, mut changed) = Watch::new();
+        loop {
+            watch.files(files(&self.parts.file, &world.load().plan));
+            tokio::select! {
+                order = orders.recv() => match order {
+                    None => return,
+                    Some(Order::Now { reply }) => {
+                        let _ = reply.send(self.reload(&world, &around).await);
+                    }
+                    Some(Order::Upload { name, wasm, reply }) => {
+                        let _ = reply.send(self.upload(&name, &wasm, &world, &around).await);
+                    }
+                    Some(Order::Policies { reply }) => {
+                        let _ = reply.send(self.report());
+                    }
+                },
+                Some(()) = changed.recv() => {
+                    tokio::time::sleep(SETTLE).await;
+                    let _ = changed.try_recv();
+                    self.reload(&world, &around).await;
+                }
+            }
+        }
+    }
+
+    /// Reads everything again. Says `unchanged` when nothing that matters differs.
+    async fn reload(&mut self, world: &WorldCell, around: &Around) -> Outcome {
+        let outcome = match self.swap(world, around).await {
+            Ok(true) => Outcome { generation: world.load().generation, outcome: "swapped", problems: Vec::new() },
+            Ok(false) => Outcome { generation: world.load().generation, outcome: "unchanged", problems: Vec::new() },
+            Err(problems) => Outcome {
+                generation: world.load().generation,
+                outcome: "refused",
+                problems: problems.list.iter().map(|p| p.render(false)).collect(),
+            },
+        };
+        self.parts.metrics.reloaded(outcome.outcome, outcome.generation);
+        match outcome.outcome {
+            "swapped" => self.parts.bus.tell("reloaded", "", "", format!("generation {} is live", outcome.generation)),
+            "refused" => {
+                for problem in &outcome.problems {
+                    log::error!("reload refused, generation {} serves on:\n{problem}", outcome.generation);
+                }
+                let message =
+                    format!("{} problem(s); generation {} serves on", outcome.problems.len(), outcome.generation);
+                self.parts.bus.tell("reload-refused", "", "", message);
+            }
+            _ => {}
+        }
+        outcome
+    }
+
+    async fn swap(&mut self, world: &WorldCell, around: &Around) -> Result<bool, Problems> {
+        let (source, plan) = read(&self.parts.file)?;
+        let plan = Arc::new(plan);
+        let previous = world.load_full();
+        if source.text() == self.text && *plan == *previous.plan && self.policies_unchanged(&plan) {
+            return Ok(false);
+        }
+        let addresses: Vec<_> = plan.listeners.iter().map(|l| l.address).collect();
+        let before: Vec<_> = previous.plan.listeners.iter().map(|l| l.address).collect();
+        if addresses != before {
+            around.doors.open(&addresses).map_err(|e| prove::whole(&source, e.to_string(), ADDRESS_HINT))?;
+        }
+        let (policies, next) = match self.prove_and_configure(&plan, &source, Some(&previous)).await {
+            Ok(proven) => proven,
+            Err(problems) => {
+                if let Err(error) = around.doors.open(&before) {
+                    log::error!("the listeners of before could not be opened again: {error}");
+                }
+                return Err(problems);
+            }
+        };
+        world.store(Arc::new(next));
+        (around.live)(&plan);
+        self.announce(&policies);
+        self.in_force = policies;
+        source.text().clone_into(&mut self.text);
+        Ok(true)
+    }
+
+    /// Whether every policy that the plan names has the bytes that are in force.
+    fn policies_unchanged(&self, plan: &Plan) -> bool {
+        plan.services.values().all(|service| {
+            let name = &service.policy.name;
+            let found = self.shelf.find(name, plan.policies.get(name));
+            self.in_force
+                .get(&service.name)
+                .is_some_and(|old| found.is_ok_and(|f| Digest::of(&f.bytes) == old.digest()))
+        })
+    }
+
+    fn announce(&self, next: &BTreeMap<String, InForce>) {
+        for (service, new) in next {
+            let Some(old) = self.in_force.get(service) else { continue };
+            if old.digest() != new.digest() {
+                self.parts.metrics.policy_swapped(&new.name);
+                let message = format!("policy `{}` is now {:.12} ({})", new.name, new.digest(), new.source);
+                self.parts.bus.tell("policy-swapped", service, "", message);
+            }
+        }
+    }
+
+    async fn prove_and_configure(
+        &self,
+        plan: &Arc<Plan>,
+        source: &Source,
+        previous: Option<&World>,
+    ) -> Result<(BTreeMap<String, InForce>, World), Problems> {
+        let builder = Builder {
+            host: &self.parts.host,
+            shelf: &self.shelf,
+            metrics: &self.parts.metrics,
+            bus: &self.parts.bus,
+            in_force: &self.in_force,
+            previous,
+        };
+        let policies = builder.policies(plan).map_err(|wrong| prove::problems(source, wrong))?;
+        let stopped = |e: Denied| prove::whole(source, e.to_string(), "look at the log, and at the registry's disk");
+        let feeds = match self.parts.control.configure(Arc::clone(plan)).await.map_err(stopped)? {
+            Ok(feeds) => feeds,
+            Err(clashes) => return Err(prove::clashes(source, plan, clashes)),
+        };
+        let world = builder.world(plan, &policies, &feeds);
+        Ok((policies, world))
+    }
+
+    /// Proves an uploaded component against every service that uses it, keeps it on disk, swaps it in.
+    async fn upload(&mut self, name: &str, wasm: &[u8], world: &WorldCell, around: &Around) -> Outcome {
+        let refuse = |problem: String| Outcome {
+            generation: world.load().generation,
+            outcome: "refused",
+            problems: vec![problem],
+        };
+        let plan = Arc::clone(&world.load().plan);
+        if !plan.services.values().any(|service| service.policy.name == name) {
+            return refuse(format!("no service uses a policy `{name}`; name it under a service's `policy:` first"));
+        }
+        if let Err(problem) = self.try_upload(name, wasm, &world.load(), &plan) {
+            self.parts.metrics.reloaded("refused", world.load().generation);
+            return refuse(problem);
+        }
+        if let Err(error) = self.shelf.put(name, wasm, plan.policies.get(name)) {
+            return refuse(format!("the upload could not be kept on disk, so it does not serve: {error}"));
+        }
+        self.reload(world, around).await
+    }
+
+    fn try_upload(&self, name: &str, wasm: &[u8], world: &World, plan: &Plan) -> Result<(), String> {
+        let builder = Builder {
+            host: &self.parts.host,
+            shelf: &self.shelf,
+            metrics: &self.parts.metrics,
+            bus: &self.parts.bus,
+            in_force: &self.in_force,
+            previous: Some(world),
+        };
+        builder.try_bytes(name, wasm, plan).map_err(|wrong| format!("{}\n  help: {}", wrong.message, wrong.hint))
+    }
+
+    fn report(&self) -> Vec<PolicyReport> {
+        let mut reports: BTreeMap<(String, String), PolicyReport> = BTreeMap::new();
+        for (service, policy) in &self.in_force {
+            let own = policy.report();
+            let merged = reports
+                .entry((own.name.clone(), own.digest.clone()))
+                .or_insert_with(|| PolicyReport { faults: BTreeMap::new(), ..own.clone() });
+            merged.services.push(service.clone());
+            merged.quarantined |= own.quarantined;
+            for (fault, count) in own.faults {
+                *merged.faults.entry(fault).or_default() += count;
+            }
+        }
+        reports.into_values().collect()
+    }
+}
+
+const ADDRESS_HINT: &str = "another process may hold it: `ss -ltnp` shows which";
+
+/// Every file that the world rests on.
+fn files<'a>(config: &'a Path, plan: &'a Plan) -> impl Iterator<Item = &'a Path> {
+    std::iter::once(config).chain(plan.policies.values().map(|source| source.wasm.as_path()))
+}

@@ -1,0 +1,210 @@
+//! Builds a World aside and proves it whole: every policy compiled, instantiated, configured and told its nodes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pointsman_config::plan::{self, Plan, PolicySource};
+use pointsman_core::cluster::membership::{Member, Membership, Standing};
+use pointsman_core::cluster::node::{Incarnation, Node, NodeSpec, Source};
+use pointsman_core::pick::picker::Picker;
+use pointsman_core::retry::RetryBudget;
+use pointsman_core::route::Router;
+use pointsman_host::{Digest, Host, Limits, OnQuarantine, WasmPolicy};
+
+use super::shelf::{Found, Shelf};
+use crate::metrics::Metrics;
+use crate::world::bus::Bus;
+use crate::world::control::Feed;
+use crate::world::reload::PolicyReport;
+use crate::world::{Service, ServiceState, World};
+
+/// What is wrong with a policy, and where the operator wrote what led to it.
+pub(super) struct Wrong {
+    pub(super) mark: plan::Mark,
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+/// A policy set up for a service.
+#[derive(Clone)]
+pub(super) struct InForce {
+    /// Its name in the configuration.
+    pub(super) name: String,
+    pub(super) policy: Arc<WasmPolicy>,
+    /// `built-in`, `uploaded`, or a path.
+    pub(super) source: String,
+}
+
+impl InForce {
+    pub(super) fn digest(&self) -> Digest {
+        self.policy.module().digest()
+    }
+
+    /// As operators see it; the caller gathers the services that use it.
+    pub(super) fn report(&self) -> PolicyReport {
+        let (about, status) = (self.policy.module().about().clone(), self.policy.status());
+        PolicyReport {
+            name: self.name.clone(),
+            describes: about.name,
+            version: about.version,
+            digest: status.digest.to_string(),
+            source: self.source.clone(),
+            services: Vec::new(),
+            faults: status.faults.into_iter().map(|(label, count)| (label.to_owned(), count)).collect(),
+            quarantined: status.quarantined,
+        }
+    }
+}
+
+/// What a build draws on.
+pub(super) struct Builder<'a> {
+    pub(super) host: &'a Host,
+    pub(super) shelf: &'a Shelf,
+    pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) bus: &'a Bus,
+    /// By service name.
+    pub(super) in_force: &'a BTreeMap<String, InForce>,
+    pub(super) previous: Option<&'a World>,
+}
+
+impl Builder<'_> {
+    /// Every service's policy, or everything that is wrong.
+    pub(super) fn policies(&self, plan: &Plan) -> Result<BTreeMap<String, InForce>, Vec<Wrong>> {
+        let mut ready = BTreeMap::new();
+        let mut wrong = Vec::new();
+        for service in plan.services.values() {
+            match self.policy(service, plan.policies.get(&service.policy.name)) {
+                Ok(policy) => {
+                    ready.insert(service.name.clone(), policy);
+                }
+                Err(problem) => wrong.push(problem),
+            }
+        }
+        if wrong.is_empty() { Ok(ready) } else { Err(wrong) }
+    }
+
+    fn policy(&self, service: &plan::Service, named: Option<&PolicySource>) -> Result<InForce, Wrong> {
+        let name = &service.policy.name;
+        let found = self.shelf.find(name, named).map_err(|message| Wrong {
+            mark: named.map_or(service.policy.mark, |source| source.mark),
+            message,
+            hint: "name a component file that exists, relative to the configuration".into(),
+        })?;
+        self.set_up(service, named, &found)
+    }
+
+    /// Compiles, instantiates and configures; tells it the nodes.
+    fn set_up(&self, service: &plan::Service, named: Option<&PolicySource>, found: &Found) -> Result<InForce, Wrong> {
+        let name = &service.policy.name;
+        let limits = named.map_or_else(Limits::default, |s| Limits { budget: s.budget, memory: s.memory });
+        let module = self.host.compile(name, &found.bytes, limits).map_err(|e| Wrong {
+            mark: named.map_or(service.policy.mark, |source| source.mark),
+            message: format!("policy `{name}` ({}) is refused: {}", found.source, e.cause),
+            hint: "policies/README.md shows how a policy is built".into(),
+        })?;
+        let old = self.in_force.get(&service.name).filter(|old| old.name == *name).map(|old| &old.policy);
+        let (settings, membership) = (&service.policy.settings, self.membership(service));
+        let policy =
+            self.host.policy(&module, settings, &membership, old, Some(self.on_quarantine(service))).map_err(|e| {
+                Wrong {
+                    mark: service.policy.mark,
+                    message: format!("policy `{name}` of service `{}`: {}", service.name, e.message),
+                    hint: "policies/README.md lists the settings of every built-in policy".into(),
+                }
+            })?;
+        Ok(InForce { name: name.clone(), policy, source: found.source.clone() })
+    }
+
+    /// Would these bytes do as policy `name` wherever it is used? Swaps nothing.
+    pub(super) fn try_bytes(&self, name: &str, wasm: &[u8], plan: &Plan) -> Result<(), Wrong> {
+        let found = Found { bytes: wasm.to_vec().into(), source: "uploaded".into() };
+        for service in plan.services.values().filter(|service| service.policy.name == name) {
+            self.set_up(service, plan.policies.get(name), &found)?;
+        }
+        Ok(())
+    }
+
+    /// What the policy is told first: the nodes as they stand, or those of the file where the service is new.
+    fn membership(&self, service: &plan::Service) -> Arc<Membership> {
+        if let Some(known) = self.previous.and_then(|world| world.services.get(&service.name)) {
+            return known.state.members().load_full();
+        }
+        let members = service.nodes.iter().map(expected).collect();
+        let high_water = service.nodes.iter().filter_map(|n| n.ordinal).max().unwrap_or(0);
+        Arc::new(Membership::new(0, 0, members, None).with_high_water(high_water))
+    }
+
+    fn on_quarantine(&self, service: &plan::Service) -> OnQuarantine {
+        let (bus, metrics, service) = (self.bus.clone(), Arc::clone(self.metrics), service.name.clone());
+        Arc::new(move |notice| {
+            metrics.policy_quarantined(&notice.policy);
+            let now = notice.serving.map_or_else(|| "nothing".to_owned(), |digest| format!("version {digest:.12}"));
+            let message = format!(
+                "policy `{}` version {:.12} is quarantined after repeated faults (last: {}); {now} serves now",
+                notice.policy,
+                notice.digest,
+                notice.fault.label(),
+            );
+            bus.tell("policy-quarantined", &service, "", message);
+        })
+    }
+
+    /// The world of `plan`, in which every service that stood before keeps its state.
+    pub(super) fn world(
+        &self,
+        plan: &Arc<Plan>,
+        policies: &BTreeMap<String, InForce>,
+        feeds: &BTreeMap<String, Arc<Feed>>,
+    ) -> World {
+        let services: BTreeMap<String, Arc<Service>> = plan
+            .services
+            .values()
+            .filter_map(|service| {
+                let ready = policies.get(&service.name)?;
+                let feed = feeds.get(&service.name)?;
+                Some((service.name.clone(), Arc::new(self.service(service, ready, feed))))
+            })
+            .collect();
+        let by_route = plan.routes.iter().filter_map(|route| services.get(&route.service).cloned()).collect();
+        World {
+            generation: self.previous.map_or(0, |world| world.generation) + 1,
+            plan: Arc::clone(plan),
+            router: Router::new(&plan.routes),
+            by_route,
+            services,
+        }
+    }
+
+    fn service(&self, service: &plan::Service, ready: &InForce, feed: &Arc<Feed>) -> Service {
+        let kept = self.previous.and_then(|world| world.services.get(&service.name)).map(|old| Arc::clone(&old.state));
+        let state = kept.filter(|state| Arc::ptr_eq(&state.feed, feed)).unwrap_or_else(|| {
+            Arc::new(ServiceState {
+                name: service.name.as_str().into(),
+                feed: Arc::clone(feed),
+                turn: Arc::default(),
+                budget: Arc::new(RetryBudget::new()),
+            })
+        });
+        let policy: Arc<WasmPolicy> = Arc::clone(&ready.policy);
+        Service {
+            plan: service.clone(),
+            state,
+            picker: Picker::new(policy, service.policy.on_fault),
+            metrics: self.metrics.service(&service.name, &service.policy.name),
+        }
+    }
+}
+
+/// A node of the file, as a policy is first told of it.
+fn expected(node: &plan::StaticNode) -> Member {
+    let spec = NodeSpec {
+        id: node.id.clone(),
+        ordinal: node.ordinal,
+        address: node.address,
+        weight: node.weight,
+        zone: node.zone.clone(),
+        labels: node.labels.clone(),
+    };
+    let node = Node { spec, incarnation: Incarnation(0), source: Source::Static, load: Arc::default() };
+    Member { node: Arc::new(node), standing: Standing::Up, share: 1000 }
+}

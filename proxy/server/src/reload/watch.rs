@@ -1,0 +1,68 @@
+//! Says when a file that the configuration rests on may have changed.
+//!
+//! Folders are watched, not files: editors write a new file and rename it, and a symlink may be swapped. What changed
+//! is not trusted either; the reload compares contents.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+/// Watches folders and sends one unit for any change below them.
+pub(super) struct Watch {
+    watcher: Option<RecommendedWatcher>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Watch {
+    /// A watch on nothing yet, and the end that is told of changes.
+    pub(super) fn new() -> (Self, mpsc::Receiver<()>) {
+        // One pending unit says all: the reload reads everything again.
+        let (changed, told) = mpsc::channel(1);
+        let made = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading a file is an event too, and the reload itself reads: only what can change contents counts.
+            if event.map_or(true, |e| !e.kind.is_access() || closed_after_write(e.kind)) {
+                let _ = changed.try_send(());
+            }
+        });
+        if let Err(error) = &made {
+            log::warn!("files cannot be watched ({error}); use SIGHUP or POST /v1/config/reload after a change");
+        }
+        (Self { watcher: made.ok(), folders: BTreeSet::new() }, told)
+    }
+
+    /// Watches the folders of exactly these files, and of what they link to.
+    pub(super) fn files<'a>(&mut self, files: impl Iterator<Item = &'a Path>) {
+        let wanted: BTreeSet<PathBuf> = files.flat_map(folders).collect();
+        let Some(watcher) = &mut self.watcher else { return };
+        for gone in self.folders.difference(&wanted) {
+            // A folder that was removed cannot be unwatched; that is what was wanted.
+            let _ = watcher.unwatch(gone);
+        }
+        for new in wanted.difference(&self.folders) {
+            if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
+                log::warn!("changes in {} cannot be seen: {error}", new.display());
+            }
+        }
+        self.folders = wanted;
+    }
+}
+
+fn closed_after_write(kind: notify::EventKind) -> bool {
+    use notify::event::{AccessKind, AccessMode, EventKind};
+    matches!(kind, EventKind::Access(AccessKind::Close(AccessMode::Write)))
+}
+
+/// The folder that holds a file and the folder of what it links to.
+fn folders(file: &Path) -> Vec<PathBuf> {
+    let parent = |path: &Path| match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let mut found = vec![parent(file)];
+    if let Ok(target) = file.canonicalize() {
+        found.push(parent(&target));
+    }
+    found
+}

@@ -1,0 +1,14 @@
+//! The whole proxy, as its users run it: the real binary on free ports, real nodes, real sockets.
+
+#[path = "whole/death.rs"]
+mod death;
+#[path = "whole/registry.rs"]
+mod registry;
+#[path = "whole/reload.rs"]
+mod reload;
+#[path = "whole/routing.rs"]
+mod routing;
+#[path = "whole/stage.rs"]
+mod stage;
+#[path = "whole/swap.rs"]
+mod swap;

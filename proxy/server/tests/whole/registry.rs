@@ -1,0 +1,91 @@
+use std::time::Duration;
+
+use pointsman_demo::node::{self, NodeOptions};
+use serde_json::json;
+
+use crate::stage::{joined, nodes, proxy};
+
+#[tokio::test]
+async fn nodes_survive_a_kill_of_the_proxy() {
+    let mut proxy = proxy().await;
+    let _nodes = nodes(&proxy, 3, &["oms", "api"]).await;
+    assert_eq!(proxy.admin.post("/v1/services/api/nodes/oms-3/drain", &json!({})).await.expect("answered").status, 200);
+    proxy.kill().await.expect("killed");
+    proxy.restart().await.expect("serves again");
+    for id in ["oms-1", "oms-2"] {
+        proxy.admin.node_is("api", id, "up").await.expect("remembered, and checked before traffic");
+    }
+    proxy.admin.node_is("api", "oms-3", "draining").await.expect("a drain is remembered");
+    proxy.admin.node_is("oms", "oms-3", "up").await.expect("of one service only");
+}
+
+#[tokio::test]
+async fn a_lease_that_is_not_renewed_lapses_and_a_late_heartbeat_is_told_so() {
+    let proxy = proxy().await;
+    let target = node::start(NodeOptions::new("short")).expect("a node");
+    let body = json!({ "address": target.addr.to_string(), "ttl": "300ms" });
+    assert_eq!(proxy.admin.put("/v1/services/api/nodes/short", &body).await.expect("answered").status, 201);
+    proxy.admin.node_is("api", "short", "up").await.expect("checked");
+    proxy.admin.node_is("api", "short", "absent").await.expect("lapsed");
+    let late = proxy.admin.post("/v1/services/api/nodes/short/heartbeat", &json!({})).await.expect("answered");
+    assert_eq!(late.status, 404, "{}", late.text());
+    let again = proxy.admin.put("/v1/services/api/nodes/short", &body).await.expect("answered");
+    assert_eq!(again.status, 201, "{}", again.text());
+}
+
+#[tokio::test]
+async fn an_ordinal_is_taken_once() {
+    let proxy = proxy().await;
+    let _one = joined(&proxy, 1, &["oms"]).await;
+    let body = json!({ "address": "127.0.0.1:9", "ordinal": 1 });
+    let clash = proxy.admin.put("/v1/services/oms/nodes/other", &body).await.expect("answered");
+    assert_eq!(clash.status, 409, "{}", clash.text());
+    assert!(clash.text().contains("oms-1"), "names who has it: {}", clash.text());
+    let elsewhere = proxy.admin.put("/v1/services/api/nodes/other", &body).await.expect("answered");
+    assert_eq!(elsewhere.status, 201, "unique in its service only: {}", elsewhere.text());
+}
+
+#[tokio::test]
+async fn a_node_that_never_passed_a_check_takes_no_traffic() {
+    let proxy = proxy().await;
+    let _good = joined(&proxy, 1, &["api"]).await;
+    let sick = node::start(NodeOptions::new("sick")).expect("a node");
+    sick.set_health(503);
+    let body = json!({ "address": sick.addr.to_string() });
+    assert_eq!(proxy.admin.put("/v1/services/api/nodes/sick", &body).await.expect("answered").status, 201);
+    proxy
+        .admin
+        .answers("/v1/services/api", |a| a.text().contains("503"))
+        .await
+        .expect("the reason of the failed check is shown");
+    for _ in 0..20 {
+        let answer = pointsman_demo::client::Request::get("/echo").send(proxy.addr()).await.expect("answered");
+        assert_eq!(answer.header("x-node"), Some("oms-1"));
+    }
+    sick.set_health(200);
+    proxy.admin.node_is("api", "sick", "up").await.expect("up by itself");
+}
+
+#[tokio::test]
+async fn a_node_that_leaves_takes_nothing_from_then_on() {
+    let proxy = proxy().await;
+    let _nodes = nodes(&proxy, 2, &["api"]).await;
+    let left = proxy.admin.delete("/v1/services/api/nodes/oms-2").await.expect("answered");
+    assert!((200..300).contains(&left.status), "{}", left.text());
+    for _ in 0..20 {
+        let answer = pointsman_demo::client::Request::get("/echo").send(proxy.addr()).await.expect("answered");
+        assert_eq!(answer.header("x-node"), Some("oms-1"));
+    }
+}
+
+#[tokio::test]
+async fn events_tell_of_a_join() {
+    let proxy = proxy().await;
+    let _one = joined(&proxy, 1, &["api"]).await;
+    let request = pointsman_demo::client::Request::get("/v1/events")
+        .header("last-event-id", "0")
+        .patience(Duration::from_millis(500));
+    // The stream has no end, so the request times out; what matters is that asking does not disturb the proxy.
+    let _ = proxy.admin.send(request).await;
+    assert_eq!(proxy.admin.get("/livez").await.expect("answered").status, 200);
+}
