@@ -1,0 +1,95 @@
+//! Nodes join, renew, leave and drain.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::AppState;
+use super::body::{self, JSON_LIMIT};
+use super::join;
+use super::problem::Problem;
+use super::services;
+use crate::world::control::Joined;
+
+/// The node that a path names.
+pub(super) struct At {
+    service: String,
+    id: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for At {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((service, id)) = Path::<(String, String)>::from_request_parts(parts, state).await.map_err(bad_path)?;
+        Ok(Self { service, id })
+    }
+}
+
+/// A path whose segments cannot be read: 400.
+pub(super) fn bad_path(error: PathRejection) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "bad-path",
+        error.body_text(),
+        "percent-encode the path's segments as UTF-8; GET /v1 lists the paths",
+    )
+}
+
+/// `PUT /v1/services/{service}/nodes/{id}`
+pub(super) async fn join(state: AppState, at: At, body: Body) -> Result<Response, Problem> {
+    let (spec, ttl) = join::join(&at.id, &body::read(body, JSON_LIMIT).await?)?;
+    let joined = state.parts.control.join(&at.service, spec, ttl).await?;
+    let (status, outcome) = match joined {
+        Joined::Created => (StatusCode::CREATED, "created"),
+        Joined::Renewed => (StatusCode::OK, "renewed"),
+    };
+    let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+    let body = json!({ "service": at.service, "id": at.id, "outcome": outcome, "ttl_ms": ttl_ms });
+    let mut response = (status, Json(body)).into_response();
+    // A service's name may hold what a header cannot; then the header is left out.
+    let here = HeaderValue::try_from(format!("/v1/services/{}/nodes/{}", at.service, at.id));
+    if let (Joined::Created, Ok(here)) = (joined, here) {
+        response.headers_mut().insert(header::LOCATION, here);
+    }
+    Ok(response)
+}
+
+/// `POST …/heartbeat`
+pub(super) async fn heartbeat(state: AppState, at: At, body: Body) -> Result<Json<Value>, Problem> {
+    let load = join::heartbeat(&body::read(body, JSON_LIMIT).await?)?;
+    state.parts.control.heartbeat(&at.service, &at.id, load).await?;
+    Ok(done(&at, "renewed"))
+}
+
+/// `DELETE /v1/services/{service}/nodes/{id}`
+pub(super) async fn leave(state: AppState, at: At) -> Result<Json<Value>, Problem> {
+    state.parts.control.leave(&at.service, &at.id).await?;
+    Ok(done(&at, "left"))
+}
+
+/// `POST …/drain`
+pub(super) async fn drain(state: AppState, at: At) -> Result<Json<Value>, Problem> {
+    state.parts.control.drain(&at.service, &at.id, true).await?;
+    Ok(done(&at, "draining"))
+}
+
+/// `POST …/undrain`
+pub(super) async fn undrain(state: AppState, at: At) -> Result<Json<Value>, Problem> {
+    state.parts.control.drain(&at.service, &at.id, false).await?;
+    Ok(done(&at, "undrained"))
+}
+
+/// `GET /v1/services/{service}/nodes/{id}`
+pub(super) async fn show(state: AppState, at: At) -> Result<Json<services::SeenNode>, Problem> {
+    services::node(&state, &at.service, &at.id).await.map(Json)
+}
+
+fn done(at: &At, outcome: &str) -> Json<Value> {
+    Json(json!({ "service": at.service, "id": at.id, "outcome": outcome }))
+}

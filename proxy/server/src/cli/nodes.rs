@@ -1,0 +1,148 @@
+//! `pointsman nodes`: who may serve, and why not; drain, undrain or remove one.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::client::{Client, Failure, Target, finish, segment};
+use super::table::{self, Cell};
+
+/// Arguments of `nodes`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pointsman nodes                              every service and its nodes
+  pointsman nodes -c pointsman.yaml --json     the same as JSON, for programs
+  pointsman nodes drain oms oms-2              let oms-2 finish what it holds and give it nothing new
+  pointsman nodes undrain oms oms-2            give it new requests again
+  pointsman nodes remove oms oms-2             take a node that joined out of its service")]
+pub struct NodesArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Print JSON as the proxy sends it.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Let a node finish what it holds and give it nothing new. Outlives reloads.
+    Drain(Which),
+    /// Give a drained node new requests again.
+    Undrain(Which),
+    /// Take a node that joined out of its service. One that stands in the YAML is taken out there.
+    Remove(Which),
+}
+
+/// One node.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// Its service.
+    service: String,
+    /// Its id.
+    id: String,
+}
+
+/// Runs the command.
+pub fn run(args: NodesArgs) -> ExitCode {
+    let NodesArgs { target, json, action } = args;
+    finish(target.client().and_then(|client| match &action {
+        None => show(&client, json),
+        Some(action) => act(&client, action, json),
+    }))
+}
+
+fn act(client: &Client, action: &Action, json: bool) -> Result<(), Failure> {
+    let (method, which, suffix, done) = match action {
+        Action::Drain(which) => ("POST", which, "/drain", "drains: it gets nothing new"),
+        Action::Undrain(which) => ("POST", which, "/undrain", "may take new requests again"),
+        Action::Remove(which) => ("DELETE", which, "", "is removed"),
+    };
+    let path = format!("/v1/services/{}/nodes/{}{suffix}", segment(&which.service), segment(&which.id));
+    let answer = client.send(method, &path, b"")?;
+    if json {
+        println!("{answer}");
+    } else {
+        println!("{}/{} {done}", which.service, which.id);
+    }
+    Ok(())
+}
+
+fn show(client: &Client, json: bool) -> Result<(), Failure> {
+    let answer = client.get_json("/v1/services")?;
+    if json {
+        println!("{answer:#}");
+    } else {
+        print!("{}", describe(&answer, table::colour()));
+    }
+    Ok(())
+}
+
+/// All services, one table each.
+fn describe(answer: &Value, colour: bool) -> String {
+    let services = answer["services"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if services.is_empty() {
+        return "no services; add one under `services:` in the YAML\n".into();
+    }
+    let mut out = String::new();
+    for service in services {
+        let nodes = service["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let text = |name: &str| service[name].as_str().unwrap_or_default();
+        let serve = nodes.iter().filter(|node| matches!(node["standing"].as_str(), Some("up" | "degraded"))).count();
+        out += &format!("{}  policy {}, {serve} of {} nodes serve\n", text("name"), text("policy"), nodes.len());
+        let rows: Vec<Vec<Cell>> = nodes.iter().map(row).collect();
+        if !rows.is_empty() {
+            let heads =
+                ["STANDING", "NODE", "ORDINAL", "ADDRESS", "WEIGHT", "IN FLIGHT", "REQUESTS", "LEASE", "LAST FAILURE"];
+            out += &table::lines(&heads, &rows, colour).join("\n");
+            out.push('\n');
+        }
+        out.push('\n');
+    }
+    out.pop();
+    out
+}
+
+fn row(node: &Value) -> Vec<Cell> {
+    let text = |name: &str| node[name].as_str().unwrap_or_default();
+    let number = |name: &str| node[name].as_u64().map_or("-".into(), |value| value.to_string());
+    let lease = node["lease_ms"].as_u64().map_or("in YAML".into(), |ms| format!("{:.1} s", ms as f64 / 1000.0));
+    vec![
+        Cell::standing(text("standing")),
+        Cell::text(text("id")),
+        Cell::number(number("ordinal")),
+        Cell::text(text("address")),
+        Cell::number(number("weight")),
+        Cell::number(number("in_flight")),
+        Cell::number(number("requests")),
+        Cell::number(lease),
+        Cell::text(text("last_failure")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::describe;
+
+    #[test]
+    fn a_table_a_service() {
+        let answer = serde_json::json!({"services": [
+            {"name": "oms", "policy": "customer-modulo", "nodes": [
+                {"id": "oms-1", "ordinal": 1, "address": "127.0.0.1:9001", "weight": 1, "standing": "up", "in_flight": 3,
+                 "requests": 120, "lease_ms": 2500},
+                {"id": "b", "address": "127.0.0.1:9002", "weight": 20, "standing": "down", "in_flight": 0,
+                 "last_failure": "connection refused"}]},
+            {"name": "empty", "policy": "round-robin", "nodes": []}]});
+        let expected = "\
+oms  policy customer-modulo, 1 of 2 nodes serve
+  STANDING  NODE   ORDINAL  ADDRESS         WEIGHT  IN FLIGHT  REQUESTS    LEASE  LAST FAILURE
+  ● up      oms-1        1  127.0.0.1:9001       1          3       120    2.5 s
+  ✕ down    b            -  127.0.0.1:9002      20          0         -  in YAML  connection refused
+
+empty  policy round-robin, 0 of 0 nodes serve
+";
+        assert_eq!(describe(&answer, false), expected);
+    }
+}
