@@ -1,14 +1,19 @@
 //! The checked configuration: what is true, as against what was written (`raw`).
 //!
 //! A [`Plan`] cannot be wrong: every name it mentions exists, every address parsed, every duration is within bounds.
+//! It serialises for people and tests to read (durations as text such as `800ms`); it is not read back.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Serialize;
+
+use crate::units::{serialize_duration, serialize_optional_duration};
+
 /// A whole checked configuration file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
     /// The file it was read from, as given by the operator.
     pub file: PathBuf,
@@ -29,7 +34,7 @@ pub struct Plan {
 }
 
 /// A position in the YAML file, both 1-based. Line 0: unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Mark {
     /// Line, counted from 1.
     pub line: usize,
@@ -38,7 +43,7 @@ pub struct Mark {
 }
 
 /// A socket on which requests are accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listener {
     /// Address; port 0 asks the system for one.
     pub address: SocketAddr,
@@ -49,7 +54,7 @@ pub struct Listener {
 }
 
 /// The operators' API.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Admin {
     /// Address; loopback unless a token file is given.
     pub address: SocketAddr,
@@ -58,7 +63,7 @@ pub struct Admin {
 }
 
 /// Where the access log goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum AccessLog {
     /// Nowhere.
     Off,
@@ -76,7 +81,7 @@ pub enum AccessLog {
 }
 
 /// Where nodes join.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Registry {
     /// A store inside the proxy, on disk.
     Embedded {
@@ -86,11 +91,12 @@ pub enum Registry {
 }
 
 /// A policy that the operator brings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PolicySource {
     /// The component's file.
     pub wasm: PathBuf,
     /// Time that one call may take; the watchdog behind the fuel.
+    #[serde(serialize_with = "serialize_duration")]
     pub budget: Duration,
     /// Linear memory that one instance may hold, in bytes.
     pub memory: u64,
@@ -99,7 +105,7 @@ pub struct PolicySource {
 }
 
 /// A named group of nodes that answer the same requests.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Service {
     /// Its name.
     pub name: String,
@@ -120,13 +126,14 @@ pub struct Service {
     /// What happens when no node is up.
     pub all_down: AllDown,
     /// Ramp of a node that comes up; `None` is off.
+    #[serde(serialize_with = "serialize_optional_duration")]
     pub slow_start: Option<Duration>,
     /// Where the entry stands.
     pub mark: Mark,
 }
 
 /// Which policy a service uses, and how it is set up.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PolicyUse {
     /// Name of a built-in policy or of an entry under `policies`.
     pub name: String,
@@ -139,7 +146,7 @@ pub struct PolicyUse {
 }
 
 /// What is done with a request whose policy failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum OnFault {
     /// 503: a wrong node would be worse.
     Refuse,
@@ -148,7 +155,7 @@ pub enum OnFault {
 }
 
 /// How a routing key is pulled out of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum KeyRule {
     /// The value of a header (name in lower case). Repeated: ambiguous, treated as missing.
     Header(String),
@@ -163,7 +170,7 @@ pub enum KeyRule {
 }
 
 /// A node that stands in the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StaticNode {
     /// Unique in its service.
     pub id: String,
@@ -180,13 +187,15 @@ pub struct StaticNode {
 }
 
 /// An active health check.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HealthCheck {
     /// What is asked.
     pub probe: Probe,
     /// Time between two checks of one node (100 ms and up).
+    #[serde(serialize_with = "serialize_duration")]
     pub interval: Duration,
     /// Time that one check may take.
+    #[serde(serialize_with = "serialize_duration")]
     pub timeout: Duration,
     /// Failures in a row that take a node down.
     pub fall: u32,
@@ -197,7 +206,7 @@ pub struct HealthCheck {
 }
 
 /// What an active health check asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Probe {
     /// A TCP connection that is accepted.
     Tcp,
@@ -215,7 +224,7 @@ pub enum Probe {
 }
 
 /// What is tried again, and how often.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Retry {
     /// Attempts in all, 1 to 10.
     pub attempts: u32,
@@ -226,7 +235,7 @@ pub struct Retry {
 }
 
 /// A failure class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum RetryOn {
     /// No connection: nothing was sent.
     Connect,
@@ -239,29 +248,33 @@ pub enum RetryOn {
 }
 
 /// Per-node permits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Requests that may be under way at one node; `None`: no bound.
     pub connections_per_node: Option<u32>,
     /// Requests that may wait for a permit.
     pub queue: u32,
     /// How long they may wait.
+    #[serde(serialize_with = "serialize_duration")]
     pub queue_timeout: Duration,
 }
 
 /// Upstream timeouts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Timeouts {
     /// For a TCP connection to be made.
+    #[serde(serialize_with = "serialize_duration")]
     pub connect: Duration,
     /// From the request sent to the response head.
+    #[serde(serialize_with = "serialize_duration")]
     pub response: Duration,
     /// Between two reads of a response body, and of a pooled connection's life while unused.
+    #[serde(serialize_with = "serialize_duration")]
     pub idle: Duration,
 }
 
 /// What happens when no node is up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum AllDown {
     /// 503 at once.
     Fail,
@@ -270,7 +283,7 @@ pub enum AllDown {
 }
 
 /// One route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Route {
     /// What a request must look like.
     pub matches: Match,
@@ -281,7 +294,7 @@ pub struct Route {
 }
 
 /// What a request must look like. All given parts must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Match {
     /// Host without port, lower case; `*.example.com` matches one or more labels.
     pub host: Option<String>,
@@ -294,7 +307,7 @@ pub struct Match {
 }
 
 /// How a path is compared.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum PathMatch {
     /// `/orders/` matches `/orders`, `/orders/` and `/orders/7`, not `/ordersx`.
     Prefix(String),

@@ -1,0 +1,105 @@
+//! From what was written to what is true: each topic has a file that reads its part of the tree, reports every problem
+//! it finds there, and returns what it understood. The plan is used only if nothing was reported.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+
+use crate::plan::{Mark, Plan};
+use crate::problem::{Problem, Problems, Source};
+use crate::raw::Node;
+use fields::{Fields, Known};
+
+mod access_log;
+mod fields;
+mod headers;
+mod health;
+mod key;
+mod listeners;
+mod nodes;
+mod policies;
+mod registry;
+mod repeats;
+mod retry;
+mod routes;
+mod services;
+pub(crate) mod words;
+
+/// Problems that are kept; of more, only the number is told.
+const MAX_KEPT: usize = 100;
+
+/// Where the checks of one file leave what they find.
+pub(crate) struct Checks<'a> {
+    source: &'a Source,
+    found: RefCell<Vec<Problem>>,
+    left_out: Cell<usize>,
+}
+
+impl<'a> Checks<'a> {
+    pub(crate) fn new(source: &'a Source) -> Self {
+        Self { source, found: RefCell::default(), left_out: Cell::new(0) }
+    }
+
+    /// Notes a problem. An empty hint is none.
+    pub(crate) fn report(&self, mark: Mark, message: impl Into<String>, hint: impl Into<String>) {
+        let mut found = self.found.borrow_mut();
+        let (message, hint) = (message.into(), hint.into());
+        // An alias shows the same value, with the same fault, in several places.
+        if found.iter().any(|p| (p.line, p.column) == (mark.line, mark.column) && p.message == message) {
+            return;
+        }
+        if found.len() == MAX_KEPT {
+            self.left_out.set(self.left_out.get() + 1);
+            return;
+        }
+        let problem = self.source.problem(mark, message);
+        found.push(if hint.is_empty() { problem } else { problem.help(hint) });
+    }
+
+    /// The text of the line that a mark stands on.
+    pub(crate) fn line(&self, mark: Mark) -> &str {
+        self.source.line(mark.line).unwrap_or_default()
+    }
+
+    /// A path from the file, joined to the file's folder.
+    fn path(&self, written: &str) -> PathBuf {
+        self.source.file().parent().map_or_else(|| written.into(), |folder| folder.join(written))
+    }
+
+    /// The verdict: `Ok` if nothing was reported.
+    pub(crate) fn finish(self) -> Result<(), Problems> {
+        let mut list = self.found.into_inner();
+        if list.is_empty() {
+            return Ok(());
+        }
+        list.sort_by_key(|problem| (problem.line, problem.column));
+        Err(Problems { list, left_out: self.left_out.get() })
+    }
+}
+
+const FILE: Known = Known {
+    fields: &["listeners", "admin", "access_log", "registry", "lane", "policies", "services", "routes"],
+    later: &[],
+};
+
+/// Builds the plan; what was reported on the way decides whether it may be used.
+pub(crate) fn plan(root: &Node, checks: &Checks, known_policies: &[&str]) -> Plan {
+    repeats::check(root, checks);
+    let file = Fields::open(checks, root, "the configuration", &FILE);
+    let policies = policies::brought(&file);
+    let mut names: Vec<&str> = known_policies.to_vec();
+    names.extend(policies.keys().map(String::as_str));
+    names.sort_unstable();
+    names.dedup();
+    let (services, service_names) = services::services(&file, &names);
+    let (listeners, admin) = listeners::listeners(&file);
+    Plan {
+        file: checks.source.file().to_owned(),
+        listeners,
+        admin,
+        access_log: access_log::access_log(&file),
+        registry: registry::registry(&file),
+        routes: routes::routes(&file, &service_names),
+        policies,
+        services,
+    }
+}

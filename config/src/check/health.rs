@@ -1,0 +1,140 @@
+//! `health`: the active check of a service.
+
+use std::time::Duration;
+
+use super::fields::{Fields, Known};
+use super::headers::headers;
+use super::words::quote;
+use crate::plan::{HealthCheck, Probe};
+use crate::raw::{Node, Value};
+
+const HEALTH: Known = Known {
+    fields: &["http", "tcp", "interval", "timeout", "fall", "rise", "jitter", "expect", "host", "headers"],
+    later: &[("grpc", "check with `tcp: true`, or with `http: PATH` where the node answers HTTP/1.1")],
+};
+
+/// The check of a service, if it has one. Defaults: every 1 s, 500 ms to answer (or the interval, if that is shorter),
+/// two failures or successes in a row, spread over a tenth of the interval.
+pub(crate) fn health(service: &Fields) -> Option<HealthCheck> {
+    let node = service.get("health")?;
+    let fields = Fields::open(service.checks, node, format!("`health` of {}", service.what), &HEALTH);
+    let probe = probe(&fields, node);
+    let hour = Duration::from_secs(3600);
+    let interval = fields.duration("interval", Duration::from_millis(100)..=hour);
+    let timeout = fields.duration("timeout", Duration::from_millis(1)..=hour);
+    let every = interval.unwrap_or(Duration::from_secs(1));
+    // An interval that was refused says nothing about the timeout.
+    if let Some(timeout) = timeout.filter(|timeout| *timeout > every && interval.is_some() == fields.has("interval")) {
+        let (timeout, every) = (crate::units::show_duration(timeout), crate::units::show_duration(every));
+        let message = format!("{} is {timeout}, longer than the interval of {every}", fields.label("timeout"));
+        fields.checks.report(fields.get("timeout")?.mark, message, "a check must end before the next one starts");
+    }
+    Some(HealthCheck {
+        interval: every,
+        timeout: timeout.unwrap_or(Duration::from_millis(500).min(every)),
+        fall: fields.small("fall", 1..=100).unwrap_or(2),
+        rise: fields.small("rise", 1..=100).unwrap_or(2),
+        jitter: fields.percent("jitter").unwrap_or(0.1),
+        probe: probe?,
+    })
+}
+
+fn probe(fields: &Fields, node: &Node) -> Option<Probe> {
+    let grpc = fields.has("grpc");
+    match (fields.has("http"), fields.has("tcp")) {
+        (true, true) => {
+            let message = format!("{} takes one of `http` and `tcp`, found both", fields.what);
+            fields.checks.report(fields.key_mark("tcp"), message, "an HTTP check connects anyway; keep `http`");
+            None
+        }
+        (true, false) => http(fields),
+        (false, true) => tcp(fields),
+        (false, false) => {
+            if !grpc && matches!(node.value, Value::Map(_)) {
+                let hint = "add `http: /health` or `tcp: true`";
+                fields.checks.report(fields.mark, format!("{} does not say what to ask", fields.what), hint);
+            }
+            None
+        }
+    }
+}
+
+fn tcp(fields: &Fields) -> Option<Probe> {
+    for name in ["expect", "host", "headers"].into_iter().filter(|name| fields.has(name)) {
+        let message = format!("{} has no effect on a TCP check", fields.label(name));
+        fields.checks.report(fields.key_mark(name), message, "it belongs to `http: PATH`");
+    }
+    match fields.require("tcp").and_then(|_| fields.switch("tcp")) {
+        Some(true) => Some(Probe::Tcp),
+        Some(false) => {
+            fields.checks.report(
+                fields.key_mark("tcp"),
+                "`tcp` can only be switched on",
+                "leave `health` out for no check",
+            );
+            None
+        }
+        None => None,
+    }
+}
+
+fn http(fields: &Fields) -> Option<Probe> {
+    let expect = expect(fields);
+    let host = fields.text("host").filter(|host| {
+        let fits = !host.contains(|c: char| !c.is_ascii_graphic() || c == '/');
+        if let Some(node) = fields.get("host").filter(|_| !fits) {
+            fields.wrong("host", node, "the value of a Host header", "for example api.example.com");
+        }
+        fits
+    });
+    let headers = headers(fields);
+    if headers.iter().any(|(name, _)| name == "host") {
+        fields.checks.report(fields.key_mark("headers"), "the Host header has a field of its own", "use `host:`");
+    }
+    fields.require("http");
+    let path = fields.text("http")?;
+    if !path.starts_with('/') || path.contains(|c: char| !c.is_ascii_graphic() || c == '#') {
+        let hint = if path.starts_with('/') {
+            "percent-encode spaces and what is not ASCII; no `#`"
+        } else {
+            "for example /health"
+        };
+        fields.wrong("http", fields.get("http")?, "a path that starts with `/`", hint);
+        return None;
+    }
+    Some(Probe::Http { path: path.into(), expect, host: host.map(Into::into), headers })
+}
+
+/// Statuses that pass, as inclusive ranges; 200 to 299 if nothing is said.
+fn expect(fields: &Fields) -> Vec<(u16, u16)> {
+    let Some(items) = fields.one_or_list("expect") else { return vec![(200, 299)] };
+    if items.is_empty() {
+        let message = format!("{} is an empty list: no check could pass", fields.label("expect"));
+        fields.checks.report(fields.key_mark("expect"), message, "leave it out for 200-299");
+    }
+    let mut ranges = Vec::new();
+    for item in items {
+        let range = match &item.value {
+            Value::Int(status) => Some((*status, *status)),
+            Value::Text(text) => {
+                let (low, high) = text.text.split_once('-').unwrap_or((&text.text, &text.text));
+                low.trim().parse().ok().zip(high.trim().parse().ok())
+            }
+            _ => None,
+        };
+        match range {
+            Some((low, high)) if 100 <= low && low <= high && high <= 599 => ranges.push((low as u16, high as u16)),
+            Some((low, high)) if low > high => {
+                let message = format!("the range {} runs backwards", quote(&format!("{low}-{high}")));
+                fields.checks.report(item.mark, message, format!("write \"{high}-{low}\""));
+            }
+            _ => fields.wrong(
+                "expect",
+                item,
+                "a status or range within 100 to 599",
+                "200, \"200-299\", or a list of these",
+            ),
+        }
+    }
+    ranges
+}

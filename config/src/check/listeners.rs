@@ -1,0 +1,70 @@
+//! `listeners`, `admin` and `lane`: where the proxy accepts requests and operators.
+
+use std::net::SocketAddr;
+
+use super::fields::{Fields, Known};
+use crate::plan::{Admin, Listener, Mark};
+
+const LISTENER: Known = Known {
+    fields: &["address", "http2", "lane"],
+    later: &[("tls", "this version speaks plain HTTP; take `tls` out and let something in front end TLS")],
+};
+const ADMIN: Known = Known { fields: &["address", "token_file"], later: &[] };
+
+/// The listeners and the admin listener; all addresses differ.
+pub(crate) fn listeners(file: &Fields) -> (Vec<Listener>, Option<Admin>) {
+    let lane = file.switch("lane").unwrap_or(true);
+    let items = file.list("listeners");
+    if items.is_empty() && file.get("listeners").is_none_or(|node| node.kind() == "a list") {
+        let hint = "add `listeners:` with `- address: 127.0.0.1:8080`";
+        file.checks.report(file.key_mark("listeners"), "there is no listener, so no request could come in", hint);
+    }
+    let mut taken: Vec<(SocketAddr, Mark)> = Vec::new();
+    let mut listeners = Vec::new();
+    for (index, node) in items.iter().enumerate() {
+        let fields = Fields::open(file.checks, node, format!("listener {}", index + 1), &LISTENER);
+        let http2 = fields.switch("http2").unwrap_or(false);
+        let lane = fields.switch("lane").unwrap_or(lane);
+        fields.require("address");
+        if let Some(address) = fields.address("address", false) {
+            claim(&fields, address, &mut taken);
+            listeners.push(Listener { address, http2, lane });
+        }
+    }
+    (listeners, admin(file, &mut taken))
+}
+
+fn admin(file: &Fields, taken: &mut Vec<(SocketAddr, Mark)>) -> Option<Admin> {
+    let fields = Fields::open(file.checks, file.get("admin")?, "`admin`", &ADMIN);
+    let token_file = fields.path("token_file");
+    fields.require("address");
+    let address = fields.address("address", false)?;
+    claim(&fields, address, taken);
+    if !address.ip().is_loopback() && !fields.has("token_file") {
+        let hint = "name a `token_file` whose first line is the bearer token, or listen on 127.0.0.1";
+        let message = format!("the admin API would be open to anyone who reaches {address}");
+        fields.checks.report(fields.get("address")?.mark, message, hint);
+    }
+    Some(Admin { address, token_file })
+}
+
+/// Reports an address that another socket of this file holds. Port 0 is a new port each time.
+fn claim(fields: &Fields, address: SocketAddr, taken: &mut Vec<(SocketAddr, Mark)>) {
+    let mark = fields.get("address").map_or(fields.mark, |node| node.mark);
+    let overlaps = |other: &SocketAddr| {
+        let same_family = other.is_ipv4() == address.is_ipv4();
+        let any = other.ip().is_unspecified() || address.ip().is_unspecified();
+        other.port() == address.port() && (other.ip() == address.ip() || same_family && any)
+    };
+    if address.port() != 0
+        && let Some((other, place)) = taken.iter().find(|(other, _)| overlaps(other))
+    {
+        let message = if *other == address {
+            format!("the address {address} is used twice")
+        } else {
+            format!("the address {address} overlaps {other}")
+        };
+        fields.checks.report(mark, message, format!("the other one stands on line {}", place.line));
+    }
+    taken.push((address, mark));
+}

@@ -1,0 +1,91 @@
+//! `services`: each with its policy, nodes and bounds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::fields::{Fields, Known};
+use super::words::{NAME_RULE, is_name, quote};
+use super::{health, key, nodes, policies, retry};
+use crate::plan::{AllDown, Limits, Service, Timeouts};
+use crate::raw::Entry;
+
+const SERVICE: Known = Known {
+    fields: &["policy", "key", "nodes", "health", "retry", "limits", "timeouts", "all_down", "slow_start"],
+    later: &[
+        ("owners", "owners of keys come in a later version; take it out"),
+        ("on_unknown", "owners of keys come in a later version; take it out"),
+    ],
+};
+const LIMITS: Known = Known { fields: &["connections_per_node", "queue", "queue_timeout"], later: &[] };
+const TIMEOUTS: Known = Known { fields: &["connect", "response", "idle"], later: &[] };
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The services, and every name that is written, so that a route to a service with a fault is not called dangling.
+pub(crate) fn services<'a>(file: &Fields<'a>, policies: &[&str]) -> (BTreeMap<String, Service>, Vec<&'a str>) {
+    let entries = file.map("services");
+    let names = entries.iter().map(|entry| entry.key.as_str()).collect();
+    let services = entries.iter().map(|entry| (entry.key.clone(), service(file, entry, policies))).collect();
+    (services, names)
+}
+
+fn service(file: &Fields, entry: &Entry, policies: &[&str]) -> Service {
+    let what = format!("service {}", quote(&entry.key));
+    if !is_name(&entry.key) {
+        file.checks.report(entry.key_mark, format!("{what} has a name that cannot be used"), NAME_RULE);
+    }
+    let mut fields = Fields::open(file.checks, &entry.value, what, &SERVICE);
+    fields.mark = entry.key_mark;
+    let downs = [("fail", AllDown::Fail), ("try-any", AllDown::TryAny)];
+    Service {
+        name: entry.key.clone(),
+        policy: policies::used(&fields, policies),
+        key: key::key(&fields),
+        nodes: nodes::nodes(&fields),
+        health: health::health(&fields),
+        retry: retry::retry(&fields),
+        limits: limits(&fields),
+        timeouts: timeouts(&fields),
+        all_down: fields.choice("all_down", &downs).unwrap_or(AllDown::Fail),
+        slow_start: slow_start(&fields),
+        mark: entry.key_mark,
+    }
+}
+
+fn slow_start(service: &Fields) -> Option<Duration> {
+    if service.get("slow_start")?.as_switch() == Some(false) {
+        return None;
+    }
+    service.duration("slow_start", MILLISECOND..=HOUR)
+}
+
+fn limits(service: &Fields) -> Limits {
+    let default = Limits { connections_per_node: None, queue: 1024, queue_timeout: SECOND };
+    let Some(node) = service.get("limits") else { return default };
+    let fields = Fields::open(service.checks, node, format!("`limits` of {}", service.what), &LIMITS);
+    if !fields.has("connections_per_node") {
+        for name in ["queue", "queue_timeout"].into_iter().filter(|name| fields.has(name)) {
+            let message = format!("{} has no effect: nothing ever waits", fields.label(name));
+            fields.checks.report(fields.key_mark(name), message, "give `connections_per_node` too");
+        }
+    }
+    Limits {
+        connections_per_node: fields.small("connections_per_node", 1..=1_000_000),
+        queue: fields.small("queue", 0..=1_000_000).unwrap_or(default.queue),
+        queue_timeout: fields.duration("queue_timeout", MILLISECOND..=HOUR).unwrap_or(default.queue_timeout),
+    }
+}
+
+fn timeouts(service: &Fields) -> Timeouts {
+    let default = Timeouts { connect: SECOND, response: 30 * SECOND, idle: 60 * SECOND };
+    let Some(node) = service.get("timeouts") else { return default };
+    let fields = Fields::open(service.checks, node, format!("`timeouts` of {}", service.what), &TIMEOUTS);
+    let read = |name, default| fields.duration(name, MILLISECOND..=24 * HOUR).unwrap_or(default);
+    Timeouts {
+        connect: read("connect", default.connect),
+        response: read("response", default.response),
+        idle: read("idle", default.idle),
+    }
+}
