@@ -1,5 +1,7 @@
 //! The nodes of a service and how they stand, kept for the author between calls.
 
+use std::collections::BinaryHeap;
+
 /// How a node stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -81,7 +83,10 @@ impl Members {
     pub fn replace(&mut self, nodes: Vec<Node>, standing: &Standing) {
         self.ordinals.clear();
         self.ordinals.extend((0u32..).zip(&nodes).filter_map(|(index, node)| Some((node.ordinal?, index))));
-        self.ordinals.sort_unstable();
+        if !self.ordinals.is_sorted() {
+            // A heap sorts in a tenth of the code of `sort`; hosts list nodes in order of their ordinals anyway.
+            self.ordinals = BinaryHeap::from(std::mem::take(&mut self.ordinals)).into_sorted_vec();
+        }
         self.nodes = nodes;
         self.stand(standing);
     }

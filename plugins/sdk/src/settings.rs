@@ -2,68 +2,136 @@
 //!
 //! Every struct is closed, whether or not its author wrote `deny_unknown_fields`: a misspelt key that is silently
 //! ignored is the worst thing a configuration can do. Errors name the key they are about.
+//!
+//! The reader is our own ([`json`]) because a general one, with its maps, positions and printing of floats, was two
+//! thirds of a component.
+
+mod json;
+
+use std::fmt::Display;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::value::{SeqDeserializer, StrDeserializer};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, IntoDeserializer, MapAccess,
+    Unexpected, VariantAccess, Visitor,
+};
 use serde::forward_to_deserialize_any;
-use serde_json::{Error, Value};
+
+use self::json::Value;
 
 /// For a policy without settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 pub struct NoSettings {}
 
 /// Parses a `with:`; empty text and `null` stand for an absent one.
-pub(crate) fn parse<T: DeserializeOwned + Default>(json: &str) -> Result<T, String> {
-    if matches!(json.trim_ascii(), "" | "null") {
-        return Ok(T::default());
+pub(crate) fn parse<T: DeserializeOwned + Default>(text: &str) -> Result<T, String> {
+    match json::read(text).map_err(|cause| format!("`with` is not JSON: {cause}"))? {
+        Value::Null => Ok(T::default()),
+        value => T::deserialize(value).map_err(|error| error.0),
     }
-    let value: Value = serde_json::from_str(json).map_err(|error| format!("`with` is not JSON: {error}"))?;
-    T::deserialize(Closed(value)).map_err(|error| error.to_string())
 }
 
-/// A value whose structs take no key they do not have.
-struct Closed(Value);
+/// What is wrong, as the operator reads it.
+#[derive(Debug)]
+struct Problem(String);
 
-impl<'de> Deserializer<'de> for Closed {
-    type Error = Error;
+impl Display for Problem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl serde::de::Error for Problem {
+    fn custom<T: Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self(format!("expected {expected}, not {}", name(found)))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::invalid_type(found, expected)
+    }
+}
+
+/// A value in words. A fraction is not repeated: the code that prints floats is larger than most policies.
+fn name(found: Unexpected<'_>) -> String {
+    match found {
+        Unexpected::Bool(value) => value.to_string(),
+        Unexpected::Unsigned(value) => value.to_string(),
+        Unexpected::Signed(value) => value.to_string(),
+        Unexpected::Float(_) => "a number with a fraction".to_owned(),
+        Unexpected::Str(text) => format!("the text \"{text}\""),
+        Unexpected::Unit => "nothing".to_owned(),
+        Unexpected::Seq => "a list".to_owned(),
+        Unexpected::Map => "a mapping".to_owned(),
+        _ => "that".to_owned(),
+    }
+}
+
+impl<'de> Deserializer<'de> for Value {
+    type Error = Problem;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match self {
+            Self::Null => visitor.visit_unit(),
+            Self::Bool(value) => visitor.visit_bool(value),
+            Self::Unsigned(value) => visitor.visit_u64(value),
+            Self::Signed(value) => visitor.visit_i64(value),
+            Self::Float(value) => visitor.visit_f64(value),
+            Self::Text(text) => visitor.visit_string(text),
+            Self::List(list) => visitor.visit_seq(SeqDeserializer::new(list.into_iter())),
+            Self::Map(entries) => visitor.visit_map(Fields { rest: entries.into_iter(), current: None }),
+        }
+    }
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
-        let Value::Object(map) = self.0 else {
-            return Err(Error::custom("expected a mapping of settings"));
-        };
-        if let Some(key) = map.keys().find(|key| !fields.contains(&key.as_str())) {
-            return Err(Error::custom(unknown(key, fields)));
+    ) -> Result<V::Value, Problem> {
+        if let Self::Map(entries) = &self
+            && let Some((key, _)) = entries.iter().find(|(key, _)| !fields.contains(&key.as_str()))
+        {
+            return Err(Problem(unknown(key, fields)));
         }
-        visitor.visit_map(Fields { rest: map.into_iter(), current: None })
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0 {
-            Value::Null => visitor.visit_none(),
-            value => visitor.visit_some(Closed(value)),
+        match self {
+            Self::Map(_) => self.deserialize_any(visitor),
+            _ => Err(Problem("expected a mapping of settings".to_owned())),
         }
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.0.deserialize_any(visitor)
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match self {
+            Self::Null => visitor.visit_none(),
+            value => visitor.visit_some(value),
+        }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Problem> {
         visitor.visit_newtype_struct(self)
     }
 
+    /// A name, or a mapping of one name to what belongs to it.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
-        variants: &'static [&'static str],
+        _name: &'static str,
+        _variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.0.deserialize_enum(name, variants, visitor)
+    ) -> Result<V::Value, Problem> {
+        match self {
+            Self::Text(name) => visitor.visit_enum(Choice { name, content: None }),
+            Self::Map(mut entries) if entries.len() == 1 => {
+                let (name, content) = entries.remove(0);
+                visitor.visit_enum(Choice { name, content: Some(content) })
+            }
+            other => other.deserialize_any(visitor),
+        }
     }
 
     forward_to_deserialize_any! {
@@ -72,26 +140,75 @@ impl<'de> Deserializer<'de> for Closed {
     }
 }
 
-/// The fields of a struct; an error in a value is prefixed with its key.
+impl IntoDeserializer<'_, Problem> for Value {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+/// The entries of a mapping; an error in a value is prefixed with its key.
 struct Fields {
-    rest: serde_json::map::IntoIter,
+    rest: std::vec::IntoIter<(String, Value)>,
     current: Option<(String, Value)>,
 }
 
 impl<'de> MapAccess<'de> for Fields {
-    type Error = Error;
+    type Error = Problem;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Problem> {
         self.current = self.rest.next();
         let Some((key, _)) = &self.current else { return Ok(None) };
-        seed.deserialize(Value::String(key.clone())).map(Some)
+        seed.deserialize(StrDeserializer::new(key)).map(Some)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
         let Some((key, value)) = self.current.take() else {
-            return Err(Error::custom("a value was asked for before its key"));
+            return Err(Problem::custom("a value was asked for before its key"));
         };
-        seed.deserialize(Closed(value)).map_err(|error| Error::custom(format!("`{key}`: {error}")))
+        seed.deserialize(value).map_err(|problem| Problem(format!("`{key}`: {problem}")))
+    }
+}
+
+/// A variant of an enum, with what belongs to it.
+struct Choice {
+    name: String,
+    content: Option<Value>,
+}
+
+impl<'de> EnumAccess<'de> for Choice {
+    type Error = Problem;
+    type Variant = Content;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content), Problem> {
+        Ok((seed.deserialize(StrDeserializer::<Problem>::new(&self.name))?, Content(self.content)))
+    }
+}
+
+/// What belongs to a variant of an enum.
+struct Content(Option<Value>);
+
+impl<'de> VariantAccess<'de> for Content {
+    type Error = Problem;
+
+    fn unit_variant(self) -> Result<(), Problem> {
+        match self.0 {
+            None => Ok(()),
+            Some(_) => Err(Problem::custom("nothing belongs after this name")),
+        }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Problem> {
+        seed.deserialize(self.0.unwrap_or(Value::Null))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Problem> {
+        self.0.unwrap_or(Value::Null).deserialize_any(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Problem> {
+        self.0.unwrap_or(Value::Null).deserialize_struct("", fields, visitor)
     }
 }
 
@@ -100,7 +217,7 @@ fn unknown(key: &str, fields: &[&str]) -> String {
     if fields.is_empty() {
         return format!("unknown setting `{key}`: this policy takes none");
     }
-    let near = fields.iter().map(|field| (distance(key, field), field)).min();
+    let near = fields.iter().map(|field| (distance(key, field), field)).min_by_key(|&(steps, _)| steps);
     match near {
         Some((steps, field)) if steps <= 1 + field.len() / 4 => {
             format!("unknown setting `{key}`: did you mean `{field}`?")

@@ -64,8 +64,8 @@ fn a_strange_key_is_refused_with_all_there_are() {
 
 #[test]
 fn a_wrong_type_names_its_key() {
-    assert_eq!(message::<Sample>(r#"{"slots": "three"}"#), "`slots`: invalid type: string \"three\", expected u32");
-    assert_eq!(message::<Sample>(r#"{"slots": -1}"#), "`slots`: invalid value: integer `-1`, expected u32");
+    assert_eq!(message::<Sample>(r#"{"slots": "three"}"#), "`slots`: expected u32, not the text \"three\"");
+    assert_eq!(message::<Sample>(r#"{"slots": -1}"#), "`slots`: expected u32, not -1");
     assert_eq!(
         message::<Sample>(r#"{"on_missing": "guess"}"#),
         "`on_missing`: unknown variant `guess`, expected `refuse` or `round-robin`"
