@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use pointsman_registry::{Opened, RegistryError, Store};
+use pointsman_registry::{RegistryError, Store};
 
 use crate::metrics::Metrics;
 use crate::world::bus::Bus;
@@ -50,20 +50,21 @@ pub enum StartError {
 
 /// Opens the registry and starts both threads. They end, and the registry is unlocked, when the last handle is dropped.
 pub fn start(options: ControlOptions) -> Result<Control, StartError> {
-    launch(options).map(|(control, _)| control)
-}
-
-/// The same, with the thread to wait for.
-fn launch(options: ControlOptions) -> Result<(Control, JoinHandle<()>), StartError> {
-    let ControlOptions { store: path, metrics, bus } = options;
-    let Opened { store, cut } = Store::open(&path)?;
-    if cut > 0 {
+    let ControlOptions { store, metrics, bus } = options;
+    let opened = Store::open(&store)?;
+    if opened.cut > 0 {
         let message = format!(
-            "{}: the last {cut} bytes of the log were a write that a crash cut short; it was never acknowledged and is dropped",
-            path.display()
+            "{}: the last {} bytes of the log were a write that a crash cut short; it was never acknowledged and is dropped",
+            store.display(),
+            opened.cut
         );
         bus.tell("registry-recovered", "", "", message);
     }
+    launch(opened.store, metrics, bus).map(|(control, _)| control)
+}
+
+/// Starts both threads on an open registry; answers the thread to wait for, too.
+fn launch(store: Store, metrics: Arc<Metrics>, bus: Bus) -> Result<(Control, JoinHandle<()>), StartError> {
     let (checker, findings) = checks::start(Arc::clone(&metrics))?;
     let (control, inbox) = Control::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

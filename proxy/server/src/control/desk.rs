@@ -156,8 +156,10 @@ impl Desk {
         let services = &self.services;
         self.unchecked.retain(|(service, id)| services.get(service).is_some_and(|s| s.awaits_check(id)));
         if self.unchecked.is_empty() {
-            // Whoever no longer waits dropped the other end.
-            self.waiting.drain(..).for_each(|reply| drop(reply.send(())));
+            for reply in self.waiting.drain(..) {
+                // An error means that nobody waits any more.
+                let _ = reply.send(());
+            }
         }
     }
 }

@@ -1,0 +1,123 @@
+//! What is on disk: restarts, drains, marks, and a disk that fails.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pointsman_registry::{Disk, Folder};
+
+use super::*;
+use crate::world::control::Denied;
+
+#[tokio::test]
+async fn a_restart_finds_nodes_drains_and_the_highest_ordinal() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (node, fixed) = (Node::start(Some(200)).await, Node::start(Some(200)).await);
+    let nodes = vec![static_node("fixed", 3, fixed.address)];
+    let room = Room::at(folder.path());
+    let feed = room.configure(service("oms", Some(http_check()), nodes.clone())).await;
+    for (id, ordinal) in [("j", 5), ("gone", 40)] {
+        room.control.join("oms", spec(id, ordinal, node.address), LONG).await.expect("joined");
+    }
+    room.control.leave("oms", "gone").await.expect("left");
+    room.control.drain("oms", "fixed", true).await.expect("drained");
+    until(&feed, |m| standing(m, "j") == Some(Standing::Up)).await;
+    room.stop();
+
+    node.status.send_replace(None);
+    let room = Room::at(folder.path());
+    let feed = room.configure(service("oms", Some(http_check()), nodes)).await;
+    let first = feed.cell.load_full();
+    assert_eq!(ids(&first), ["fixed", "j"]);
+    assert_eq!(standing(&first, "j"), Some(Standing::Down));
+    assert_eq!(standing(&first, "fixed"), Some(Standing::Draining));
+    assert_eq!(room.node("j").await.standing, "checking");
+    assert_eq!((first.high_water(), room.control.report().await.expect("runs")[0].high_water), (40, 40));
+    node.status.send_replace(Some(200));
+    until(&feed, |m| standing(m, "j") == Some(Standing::Up)).await;
+    room.control.heartbeat("oms", "j", None).await.expect("its lease runs anew");
+    room.control.drain("oms", "fixed", false).await.expect("no longer drained");
+    until(&feed, |m| standing(m, "fixed") == Some(Standing::Up)).await;
+}
+
+#[tokio::test]
+async fn an_ordinal_of_the_configuration_is_remembered_too() {
+    let folder = tempfile::tempdir().expect("folder");
+    let address = "127.0.0.1:9".parse().expect("address");
+    let room = Room::at(folder.path());
+    room.configure(service("oms", None, vec![static_node("a", 12, address)])).await;
+    room.stop();
+    let room = Room::at(folder.path());
+    let feed = room.configure(service("oms", None, vec![static_node("a", 1, address)])).await;
+    assert_eq!(feed.cell.load().high_water(), 12);
+}
+
+/// A real folder whose writes fail on demand.
+struct Failing {
+    folder: Folder,
+    full: Arc<AtomicBool>,
+}
+
+impl Failing {
+    fn outcome(&self) -> io::Result<()> {
+        if self.full.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl Disk for Failing {
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.folder.read(name)
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.outcome()?;
+        self.folder.append(name, bytes)
+    }
+
+    fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.outcome()?;
+        self.folder.replace(name, bytes)
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.folder.remove(name)
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_stops_changes_and_not_traffic() {
+    let folder = tempfile::tempdir().expect("folder");
+    let full = Arc::new(AtomicBool::new(false));
+    let disk = Failing { folder: Folder::new(folder.path()), full: Arc::clone(&full) };
+    let opened = Store::open_on(Path::new("disk"), Box::new(disk)).expect("opens");
+    let mut room = Room::on(opened.store);
+    let node = Node::start(Some(200)).await;
+    let feed = room.configure(service("oms", Some(http_check()), vec![])).await;
+    room.control.join("oms", spec("j", 1, node.address), LONG).await.expect("joined");
+    room.control.join("oms", spec("short", 2, node.address), Duration::from_millis(300)).await.expect("joined");
+    until(&feed, |m| standing(m, "j") == Some(Standing::Up)).await;
+
+    full.store(true, Ordering::SeqCst);
+    let storage = |outcome: Result<(), Denied>| match outcome {
+        Err(Denied::Storage(cause)) => assert!(cause.starts_with("disk: "), "{cause}"),
+        other => panic!("{other:?}"),
+    };
+    storage(room.control.join("oms", spec("k", 9, node.address), LONG).await.map(drop));
+    storage(room.control.join("oms", NodeSpec { weight: 5, ..spec("j", 1, node.address) }, LONG).await.map(drop));
+    storage(room.control.leave("oms", "j").await);
+    storage(room.control.drain("oms", "j", true).await);
+    assert!(room.heard("registry-unwritable", "").await.message.contains("traffic goes on"));
+    // Nothing of it happened, renewals need no disk, and a lease lapses all the same.
+    room.control.heartbeat("oms", "j", None).await.expect("renewed");
+    let after = until(&feed, |m| ids(m) == ["j"]).await;
+    let j = &after.members()[0];
+    assert_eq!((j.standing, j.node.spec.weight, after.high_water()), (Standing::Up, 1, 2));
+
+    full.store(false, Ordering::SeqCst);
+    room.control.join("oms", spec("k", 9, node.address), LONG).await.expect("room again");
+    room.heard("registry-writable", "").await;
+    room.stop();
+    let store = Store::open(folder.path()).expect("opens").store;
+    let kept: Vec<&String> = store.state().services["oms"].nodes.keys().collect();
+    assert_eq!(kept, ["j", "k"], "the lapse is written, too");
+}
