@@ -3,11 +3,24 @@
 //! Both lanes drive the same exchange, so a feature is written once. Waiting is an action, not an await.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use pointsman_config::plan::{KeyRule, Retry};
+use smallvec::SmallVec;
+
+use crate::cluster::cell::MembershipCell;
 use crate::cluster::load::InFlight;
-use crate::cluster::node::Node;
-use crate::pick::picker::By;
-use crate::pick::policy::Fault;
+use crate::cluster::membership::Membership;
+use crate::cluster::node::{Incarnation, Node};
+use crate::facts::{HeaderValue, RequestFacts, is_idempotent};
+use crate::key;
+use crate::pick::picker::{By, Decision, Picker};
+use crate::pick::policy::{Ask, Fault, KeyNeed};
+use crate::retry::{self, RetryBudget};
+
+/// However long a policy wants to wait: a client gives up after about as long, and nobody is served by waiting on.
+const LONGEST_PARK: Duration = Duration::from_secs(60);
 
 /// Why a request is not served by a node. `refusal.rs` in the server, and nothing else, turns it into a status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,10 +114,183 @@ pub enum Action {
         /// Version that was asked.
         version: u64,
         /// Time at which to stop waiting, on the clock of `now`.
-        until: std::time::Duration,
+        until: Duration,
     },
     /// Pass on the response that the last attempt brought (a status that is not, or may not be, tried again).
     PassOn,
     /// Answer this.
     Answer(Reason),
 }
+
+/// What an exchange needs to see of its service and its request. Borrowed anew for each step, so that an exchange
+/// holds on to nothing while it waits.
+pub struct Scene<'a, F> {
+    /// Asks the policy.
+    pub picker: &'a Picker,
+    /// How the key is pulled out.
+    pub key: Option<&'a KeyRule>,
+    /// What is tried again.
+    pub retry: &'a Retry,
+    /// Bounds retries.
+    pub budget: &'a RetryBudget,
+    /// The service's nodes now.
+    pub members: &'a MembershipCell,
+    /// The service's turn.
+    pub turn: &'a AtomicU64,
+    /// The request.
+    pub facts: &'a F,
+    /// Which worker asks.
+    pub worker: usize,
+}
+
+/// One request under way.
+///
+/// Holds: never the same incarnation twice; never more attempts than the rule; a request that is not idempotent is
+/// sent at most once; every chain of steps ends, since each one uses up an attempt or the time to be parked.
+#[derive(Debug)]
+pub struct Exchange {
+    turn: u64,
+    random: u64,
+    attempts: u32,
+    tried: SmallVec<[Incarnation; 2]>,
+    parked: Option<Parked>,
+    failure: Option<FailureClass>,
+}
+
+/// The time to be parked, which is counted once for the whole request: a membership that keeps changing must not keep
+/// a client waiting for ever.
+#[derive(Debug, Clone, Copy)]
+struct Parked {
+    version: u64,
+    until: Duration,
+}
+
+impl Exchange {
+    /// `random`: uniformly random bits, from which those of each attempt are drawn.
+    pub fn new(random: u64) -> Self {
+        Self { turn: 0, random, attempts: 0, tried: SmallVec::new(), parked: None, failure: None }
+    }
+
+    /// Attempts made so far.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// What to do next. The first event is [`Event::Start`]; each later one answers the action before.
+    pub fn step<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, event: Event, now: Duration) -> Action {
+        match event {
+            Event::Start => {
+                scene.budget.request(now);
+                self.turn = scene.turn.fetch_add(1, Ordering::Relaxed);
+                self.ask(scene, now)
+            }
+            Event::Wake => self.wake(scene, now),
+            Event::Failed(failure) => {
+                self.failure = Some(failure.class);
+                let idempotent = is_idempotent(scene.facts.method());
+                if retry::may(scene.retry, scene.budget, failure, idempotent, self.attempts, now) {
+                    self.ask(scene, now)
+                } else {
+                    self.give_up(Reason::NoNode)
+                }
+            }
+        }
+    }
+
+    fn wake<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, now: Duration) -> Action {
+        match self.parked {
+            Some(Parked { version, until }) if scene.members.load().version() == version => {
+                if now < until {
+                    Action::Park { version, until }
+                } else {
+                    self.give_up(Reason::Parked)
+                }
+            }
+            _ => self.ask(scene, now),
+        }
+    }
+
+    fn ask<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, now: Duration) -> Action {
+        let membership = scene.members.load();
+        match self.decide(scene, &membership, now) {
+            Decision::Node { index, by, .. } => match membership.get(index) {
+                Some(member) => self.connect(&member.node, membership.version(), by),
+                None => self.give_up(Reason::NoNode),
+            },
+            Decision::Park(milliseconds) => self.park(membership.version(), milliseconds, now),
+            Decision::Refuse(reason) => self.give_up(reason),
+        }
+    }
+
+    fn decide<F: RequestFacts>(&self, scene: &Scene<'_, F>, membership: &Arc<Membership>, now: Duration) -> Decision {
+        let needs = scene.picker.needs();
+        let key = scene.key.filter(|_| needs.key != KeyNeed::None).and_then(|rule| key::extract(rule, scene.facts));
+        let headers: SmallVec<[Option<&str>; 4]> = needs.headers.iter().map(|name| text(scene.facts, name)).collect();
+        let tried: SmallVec<[u32; 4]> = self.tried.iter().filter_map(|&life| membership.index_of(life)).collect();
+        let ask = Ask {
+            turn: self.turn,
+            random: mix(self.random.wrapping_add(self.attempts.into())),
+            now_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            key_hash: key.as_deref().map(key::stable_hash),
+            key: key.as_deref().filter(|_| needs.key == KeyNeed::Text),
+            owner: None,
+            headers: (!needs.headers.is_empty()).then_some(&headers[..]),
+            attempt: self.attempts + 1,
+            tried: &tried,
+        };
+        scene.picker.pick(scene.worker, membership, &ask)
+    }
+
+    fn connect(&mut self, node: &Arc<Node>, version: u64, by: By) -> Action {
+        self.attempts += 1;
+        self.tried.push(node.incarnation);
+        Action::Connect(Attempt {
+            node: Arc::clone(node),
+            in_flight: node.load.enter(),
+            number: self.attempts,
+            version,
+            by,
+        })
+    }
+
+    fn park(&mut self, version: u64, milliseconds: u32, now: Duration) -> Action {
+        // A response is there already: passing it on serves the client better than waiting for another.
+        if matches!(self.failure, Some(FailureClass::Status(_))) {
+            return Action::PassOn;
+        }
+        let wanted = now + Duration::from_millis(milliseconds.into()).min(LONGEST_PARK);
+        let until = self.parked.map_or(wanted, |parked| parked.until);
+        self.parked = Some(Parked { version, until });
+        if now < until { Action::Park { version, until } } else { self.give_up(Reason::Parked) }
+    }
+
+    /// The client hears of the failure that happened, not of why there was no further attempt.
+    fn give_up(&self, reason: Reason) -> Action {
+        match self.failure {
+            None => Action::Answer(reason),
+            Some(FailureClass::Status(_)) => Action::PassOn,
+            Some(FailureClass::Connect) => Action::Answer(Reason::Connect),
+            Some(FailureClass::Reset) => Action::Answer(Reason::Reset),
+            Some(FailureClass::Timeout) => Action::Answer(Reason::Timeout),
+            Some(FailureClass::Malformed) => Action::Answer(Reason::Malformed),
+        }
+    }
+}
+
+fn text<'f>(facts: &'f impl RequestFacts, name: &str) -> Option<&'f str> {
+    match facts.header(name) {
+        HeaderValue::One(value) => Some(value),
+        HeaderValue::Absent | HeaderValue::Ambiguous => None,
+    }
+}
+
+/// `SplitMix64`'s finaliser (Steele, Lea and Flood 2014): neighbouring inputs give unrelated bits.
+fn mix(input: u64) -> u64 {
+    let z = input.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests;

@@ -33,3 +33,87 @@ pub enum HeaderValue<'a> {
 pub fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
+
+/// Facts that stand on their own: for tests, benches and the operator's question "where would this go?".
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plain {
+    /// Method.
+    pub method: String,
+    /// Host without port.
+    pub host: String,
+    /// Path without query.
+    pub path: String,
+    /// Query without `?`.
+    pub query: Option<String>,
+    /// (lower-case name, value).
+    pub headers: Vec<(String, String)>,
+    /// Client's address.
+    pub client: Option<IpAddr>,
+}
+
+impl RequestFacts for Plain {
+    fn method(&self) -> &str {
+        &self.method
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    fn header(&self, name: &str) -> HeaderValue<'_> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name);
+        match (values.next(), values.next()) {
+            (None, _) => HeaderValue::Absent,
+            (Some((_, value)), None) => HeaderValue::One(value.trim()),
+            _ => HeaderValue::Ambiguous,
+        }
+    }
+
+    fn client(&self) -> Option<IpAddr> {
+        self.client
+    }
+}
+
+/// Host of a `Host` field or authority without its port: `a.com:80` is `a.com`, `[::1]:80` is `[::1]`.
+pub fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !name.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && !is_bare_v6(name) => name,
+        _ => host,
+    }
+}
+
+/// An IPv6 address without brackets, whose colons part groups, not a port.
+fn is_bare_v6(name: &str) -> bool {
+    name.contains(':') && !name.ends_with(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_taken_off_a_name_and_an_address() {
+        for (host, name) in [
+            ("a.com", "a.com"),
+            ("a.com:8080", "a.com"),
+            ("a.com:", "a.com"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("::1", "::1"),
+            ("fe80::1:80", "fe80::1:80"),
+            ("a.com:http", "a.com:http"),
+            (":80", ":80"),
+            ("", ""),
+        ] {
+            assert_eq!(without_port(host), name, "{host}");
+        }
+    }
+}

@@ -2,3 +2,6 @@
 
 pub mod picker;
 pub mod policy;
+
+#[cfg(test)]
+pub(crate) mod scripted;

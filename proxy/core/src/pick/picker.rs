@@ -1,6 +1,13 @@
 //! Asks the policy, proves its verdict against the membership it was asked about, and falls back with a named reason.
 
-use super::policy::Fault;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pointsman_config::plan::OnFault;
+
+use super::policy::{Ask, Fault, Needs, Policy, Verdict};
+use crate::cluster::membership::Membership;
+use crate::exchange::Reason;
 
 /// Who decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,5 +33,144 @@ pub enum Decision {
     /// Wait up to so many milliseconds for the membership to change, then ask again.
     Park(u32),
     /// Nobody may serve it.
-    Refuse(super::super::exchange::Reason),
+    Refuse(Reason),
 }
+
+/// A policy that is not trusted: whatever it answers, a decision is good.
+pub struct Picker {
+    policy: Arc<dyn Policy>,
+    on_fault: Option<OnFault>,
+    pins: bool,
+    /// The fallback's own turn: the service's may not advance twice for one request.
+    turn: AtomicU64,
+}
+
+/// What is wrong with a verdict.
+struct Wrong {
+    fault: Fault,
+    /// Whether the policy meant one node or nobody.
+    only: bool,
+}
+
+impl Wrong {
+    fn any(fault: Fault) -> Self {
+        Self { fault, only: false }
+    }
+}
+
+impl Picker {
+    /// Asks `policy`. `on_fault` is what the operator said; without it a fault refuses the request where the policy
+    /// pins keys or named one node or nobody (a wrong node is worse than a 503), and falls back otherwise.
+    pub fn new(policy: Arc<dyn Policy>, on_fault: Option<OnFault>) -> Self {
+        let pins = policy.about().pins;
+        Self { policy, on_fault, pins, turn: AtomicU64::new(0) }
+    }
+
+    /// The policy that is asked.
+    pub fn policy(&self) -> &Arc<dyn Policy> {
+        &self.policy
+    }
+
+    /// What a pick needs.
+    pub fn needs(&self) -> &Needs {
+        self.policy.needs()
+    }
+
+    /// Picks among the members that are eligible and not in `ask.tried`.
+    ///
+    /// Where there is none the policy is not asked, unless it pins keys: then it may wish to wait for the owner.
+    /// Does not allocate by itself on a first attempt.
+    pub fn pick(&self, worker: usize, membership: &Arc<Membership>, ask: &Ask<'_>) -> Decision {
+        let hopeless = count(membership, ask.tried) == 0;
+        if hopeless && (!self.pins || membership.members().is_empty()) {
+            return Decision::Refuse(Reason::NoNode);
+        }
+        let wrong = match self.policy.pick(worker, membership, ask) {
+            Ok(verdict) => match prove(verdict, membership, ask.tried) {
+                Ok(decision) => return decision,
+                Err(wrong) => {
+                    self.policy.blame(wrong.fault);
+                    wrong
+                }
+            },
+            Err(fault) => Wrong::any(fault),
+        };
+        if hopeless {
+            return Decision::Refuse(Reason::NoNode);
+        }
+        self.fall_back(&wrong, membership, ask.tried)
+    }
+
+    fn fall_back(&self, wrong: &Wrong, membership: &Membership, tried: &[u32]) -> Decision {
+        let on_fault =
+            self.on_fault.unwrap_or(if self.pins || wrong.only { OnFault::Refuse } else { OnFault::RoundRobin });
+        if on_fault == OnFault::Refuse {
+            return Decision::Refuse(Reason::Fault(wrong.fault));
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let nth = turn % count(membership, tried).max(1) as u64;
+        let by = By::Fallback(wrong.fault);
+        free(membership, tried)
+            .nth(usize::try_from(nth).unwrap_or(0))
+            .map_or(Decision::Refuse(Reason::NoNode), |index| Decision::Node { index, only: false, by })
+    }
+}
+
+/// Members that may still be picked.
+fn free<'a>(membership: &'a Membership, tried: &'a [u32]) -> impl Iterator<Item = u32> + 'a {
+    membership.eligible().iter().copied().filter(|index| !tried.contains(index))
+}
+
+fn count(membership: &Membership, tried: &[u32]) -> usize {
+    if tried.is_empty() { membership.eligible().len() } else { free(membership, tried).count() }
+}
+
+/// How a member that a policy named stands to this request.
+enum Named {
+    Free,
+    Taken,
+    Stranger,
+}
+
+fn named(membership: &Membership, tried: &[u32], index: u32) -> Named {
+    match membership.get(index) {
+        None => Named::Stranger,
+        Some(member) if member.eligible() && !tried.contains(&index) => Named::Free,
+        Some(_) => Named::Taken,
+    }
+}
+
+fn prove(verdict: Verdict, membership: &Membership, tried: &[u32]) -> Result<Decision, Wrong> {
+    let node = |index, only| Decision::Node { index, only, by: By::Policy };
+    match verdict {
+        Verdict::Node(index) => match named(membership, tried, index) {
+            Named::Free => Ok(node(index, false)),
+            Named::Taken => Err(Wrong::any(Fault::Ineligible)),
+            Named::Stranger => Err(Wrong::any(Fault::Stranger)),
+        },
+        Verdict::Only(index) => match named(membership, tried, index) {
+            Named::Free => Ok(node(index, true)),
+            // No fault: that the owner is down is what the policy wanted to be told to the client.
+            Named::Taken => Ok(Decision::Refuse(Reason::OwnerDown)),
+            Named::Stranger => Err(Wrong { fault: Fault::Stranger, only: true }),
+        },
+        Verdict::Ranked(indices) => {
+            for index in indices {
+                match named(membership, tried, index) {
+                    Named::Free => return Ok(node(index, false)),
+                    Named::Taken => {}
+                    Named::Stranger => return Err(Wrong::any(Fault::Stranger)),
+                }
+            }
+            Ok(Decision::Refuse(Reason::NoNode))
+        }
+        Verdict::Park(milliseconds) => Ok(Decision::Park(milliseconds)),
+        Verdict::Refuse { status, reason } if (400..=599).contains(&status) => {
+            Ok(Decision::Refuse(Reason::Policy { status, reason }))
+        }
+        Verdict::Refuse { .. } => Err(Wrong::any(Fault::Malformed)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

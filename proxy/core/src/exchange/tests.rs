@@ -1,0 +1,140 @@
+use std::fmt::Write;
+
+use pointsman_config::plan::RetryOn;
+use proptest::prelude::*;
+
+use super::*;
+use crate::cluster::membership::Standing::{self, Down, Up};
+use crate::facts::Plain;
+use crate::pick::policy::{Needs, Policy, Verdict};
+use crate::pick::scripted::{Scripted, membership, node};
+
+mod properties;
+mod timeline;
+
+/// A service of which a test turns every knob, and one request to it.
+struct Stage {
+    picker: Picker,
+    key: Option<KeyRule>,
+    retry: Retry,
+    budget: RetryBudget,
+    members: MembershipCell,
+    turn: AtomicU64,
+    facts: Plain,
+    exchange: Exchange,
+    /// The last action, kept since it holds the in-flight guard.
+    last: Option<Action>,
+}
+
+const EVERYTHING: [RetryOn; 4] = [RetryOn::Connect, RetryOn::Reset, RetryOn::Timeout, RetryOn::Status(503)];
+
+impl Stage {
+    fn new(policy: &Arc<Scripted>, method: &str, attempts: u32) -> Self {
+        let policy: Arc<dyn Policy> = Arc::clone(policy) as _;
+        Self {
+            picker: Picker::new(policy, None),
+            key: None,
+            retry: Retry { attempts, on: EVERYTHING.to_vec(), budget: None },
+            budget: RetryBudget::new(),
+            members: MembershipCell::default(),
+            turn: AtomicU64::new(40),
+            facts: Plain { method: method.into(), path: "/".into(), ..Plain::default() },
+            exchange: Exchange::new(1),
+            last: None,
+        }
+    }
+
+    fn publish(&self, version: u64, nodes: &[(Arc<Node>, Standing)]) {
+        self.members.publish(membership(version, nodes));
+    }
+
+    fn step(&mut self, event: Event, milliseconds: u64) -> &Action {
+        let scene = Scene {
+            picker: &self.picker,
+            key: self.key.as_ref(),
+            retry: &self.retry,
+            budget: &self.budget,
+            members: &self.members,
+            turn: &self.turn,
+            facts: &self.facts,
+            worker: 0,
+        };
+        let action = self.exchange.step(&scene, event, Duration::from_millis(milliseconds));
+        self.last.insert(action)
+    }
+}
+
+fn failed(class: FailureClass) -> Event {
+    Event::Failed(Failure { class, sent: class != FailureClass::Connect, replayable: true })
+}
+
+/// The first eligible node that was not tried.
+fn first_free() -> Arc<Scripted> {
+    Scripted::new(false, Needs::default(), |members, ask| {
+        let free = members.eligible().iter().find(|index| !ask.tried.contains(index));
+        Ok(Verdict::Node(*free.expect("asked only if there is one")))
+    })
+}
+
+#[test]
+fn in_flight_counts_from_the_verdict_until_the_attempt_is_dropped() {
+    let n1 = node(1);
+    let mut stage = Stage::new(&first_free(), "GET", 2);
+    stage.publish(1, &[(Arc::clone(&n1), Up)]);
+    stage.step(Event::Start, 0);
+    assert_eq!(n1.load.in_flight(), 1);
+    stage.last = None;
+    assert_eq!(n1.load.in_flight(), 0);
+}
+
+#[test]
+fn a_turn_is_taken_once_a_request_and_not_for_a_retry() {
+    let policy = first_free();
+    let mut stage = Stage::new(&policy, "GET", 3);
+    stage.publish(1, &[(node(1), Up), (node(2), Up), (node(3), Up)]);
+    stage.step(Event::Start, 0);
+    stage.step(failed(FailureClass::Connect), 1);
+    stage.step(failed(FailureClass::Reset), 2);
+    assert_eq!(stage.turn.load(Ordering::Relaxed), 41);
+    let asked = policy.asked.lock().expect("no panic");
+    assert!(asked.iter().all(|ask| ask.turn == 40));
+    assert_eq!(asked.iter().map(|ask| ask.attempt).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(asked[2].tried, [0, 1]);
+}
+
+#[test]
+fn tried_nodes_are_mapped_to_the_membership_that_is_asked() {
+    let policy = first_free();
+    let mut stage = Stage::new(&policy, "GET", 2);
+    stage.publish(1, &[(node(5), Up), (node(6), Up)]);
+    stage.step(Event::Start, 0);
+    stage.publish(2, &[(node(1), Up), (node(5), Up), (node(6), Up)]);
+    stage.step(failed(FailureClass::Connect), 1);
+    assert_eq!(policy.asked.lock().expect("no panic")[1].tried, [1]);
+}
+
+#[test]
+fn only_what_the_policy_needs_is_handed_over() {
+    let needs = |key, headers: &[&str]| Needs {
+        key,
+        headers: headers.iter().map(ToString::to_string).collect(),
+        ..Needs::default()
+    };
+    for (needs, key, hash, headers) in [
+        (needs(KeyNeed::None, &[]), None, None, None),
+        (needs(KeyNeed::Hash, &[]), None, Some(key::stable_hash("7")), None),
+        (needs(KeyNeed::Text, &["x-a", "x-b"]), Some("7"), Some(key::stable_hash("7")), Some([None, Some("b")])),
+    ] {
+        let policy = Scripted::new(false, needs, |_, _| Ok(Verdict::Node(0)));
+        let mut stage = Stage::new(&policy, "GET", 1);
+        stage.key = Some(KeyRule::Path(1));
+        stage.facts.path = "/orders/7".into();
+        stage.facts.headers = vec![("x-b".into(), "b".into())];
+        stage.publish(1, &[(node(1), Up)]);
+        stage.step(Event::Start, 0);
+        let asked = policy.asked.lock().expect("no panic");
+        assert_eq!(asked[0].key.as_deref(), key);
+        assert_eq!(asked[0].key_hash, hash);
+        assert_eq!(asked[0].headers, headers.map(|list| list.map(|value| value.map(Into::into)).to_vec()));
+    }
+}

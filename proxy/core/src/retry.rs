@@ -1,0 +1,112 @@
+//! What may be tried again.
+
+use std::time::Duration;
+
+use pointsman_config::plan::{Retry, RetryOn};
+
+use crate::exchange::{Failure, FailureClass};
+
+mod budget;
+
+pub use budget::RetryBudget;
+
+/// Whether a request whose attempt failed may be sent to another node. `attempts` were made so far.
+///
+/// - The rule names the class and leaves attempts.
+/// - A method that is not idempotent is sent again only if provably no byte of it reached the node (RFC 9110 §9.2.2).
+/// - What was sent and failed counts against the budget; a connection that was never made does not, since it cost the
+///   node nothing.
+pub fn may(
+    rule: &Retry,
+    budget: &RetryBudget,
+    failure: Failure,
+    idempotent: bool,
+    attempts: u32,
+    now: Duration,
+) -> bool {
+    attempts < rule.attempts
+        && named(rule, failure.class)
+        && failure.replayable
+        && (idempotent || !failure.sent)
+        && (!failure.sent || rule.budget.is_none_or(|ratio| budget.take(ratio, now)))
+}
+
+fn named(rule: &Retry, class: FailureClass) -> bool {
+    let class = match class {
+        FailureClass::Connect => RetryOn::Connect,
+        FailureClass::Reset => RetryOn::Reset,
+        FailureClass::Timeout => RetryOn::Timeout,
+        FailureClass::Status(status) => RetryOn::Status(status),
+        FailureClass::Malformed => return false,
+    };
+    rule.on.contains(&class)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    fn rule(on: &[RetryOn]) -> Retry {
+        Retry { attempts: 2, on: on.to_vec(), budget: None }
+    }
+
+    fn failure(class: FailureClass, sent: bool) -> Failure {
+        Failure { class, sent, replayable: true }
+    }
+
+    fn allowed(rule: &Retry, failure: Failure, idempotent: bool, attempts: u32) -> bool {
+        may(rule, &RetryBudget::new(), failure, idempotent, attempts, NOW)
+    }
+
+    #[test]
+    fn a_failed_connection_is_tried_again_whatever_the_method() {
+        let rule = rule(&[RetryOn::Connect]);
+        assert!(allowed(&rule, failure(FailureClass::Connect, false), false, 1));
+        assert!(allowed(&rule, failure(FailureClass::Connect, false), true, 1));
+    }
+
+    #[test]
+    fn what_was_sent_is_tried_again_only_if_idempotent() {
+        let rule = rule(&[RetryOn::Reset, RetryOn::Timeout, RetryOn::Status(503)]);
+        for class in [FailureClass::Reset, FailureClass::Timeout, FailureClass::Status(503)] {
+            assert!(allowed(&rule, failure(class, true), true, 1), "{class:?}");
+            assert!(!allowed(&rule, failure(class, true), false, 1), "{class:?}");
+            assert!(allowed(&rule, failure(class, false), false, 1), "{class:?}");
+        }
+    }
+
+    #[test]
+    fn a_class_that_is_not_named_is_not_tried_again() {
+        let rule = rule(&[RetryOn::Connect, RetryOn::Status(503)]);
+        for class in [FailureClass::Reset, FailureClass::Timeout, FailureClass::Status(502), FailureClass::Malformed] {
+            assert!(!allowed(&rule, failure(class, false), true, 1), "{class:?}");
+        }
+    }
+
+    #[test]
+    fn attempts_run_out() {
+        let rule = rule(&[RetryOn::Connect]);
+        assert!(!allowed(&rule, failure(FailureClass::Connect, false), true, 2));
+    }
+
+    #[test]
+    fn a_body_that_is_gone_cannot_be_sent_again() {
+        let gone = Failure { replayable: false, ..failure(FailureClass::Reset, true) };
+        assert!(!allowed(&rule(&[RetryOn::Reset]), gone, true, 1));
+    }
+
+    #[test]
+    fn only_what_was_sent_counts_against_the_budget() {
+        let rule = Retry { budget: Some(0.0), ..rule(&[RetryOn::Connect, RetryOn::Reset]) };
+        let budget = RetryBudget::new();
+        let sent =
+            |n: usize| (0..n).filter(|_| may(&rule, &budget, failure(FailureClass::Reset, true), true, 1, NOW)).count();
+        for _ in 0..500 {
+            assert!(may(&rule, &budget, failure(FailureClass::Connect, false), true, 1, NOW));
+        }
+        // 10 a second over a window of 10 s, whatever the ratio.
+        assert_eq!(sent(500), 100);
+    }
+}

@@ -1,0 +1,179 @@
+//! The one door that speaks to clients when no node does: turns a [`Reason`] into a status, a metric label and a
+//! problem document (RFC 9457) that says what to do next.
+
+use pointsman_core::exchange::Reason;
+use serde::Serialize;
+
+/// Why the proxy answers by itself.
+#[derive(Debug, Clone, Copy)]
+pub enum Why<'a> {
+    /// No node served it, for this reason.
+    Reason(&'a Reason),
+    /// The request is malformed.
+    BadRequest,
+    /// The proxy itself went wrong.
+    Internal,
+}
+
+/// An answer of the proxy itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// Metric label, one of `metrics`' fixed list.
+    pub label: &'static str,
+    /// Seconds for `Retry-After` (RFC 9110 §10.2.3), with 503 only.
+    pub retry_after: Option<u32>,
+    /// The problem document.
+    pub body: String,
+}
+
+/// Media type of the body.
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// Seconds after which a client should try again. Health checks and leases bring a node back within about this time.
+const RETRY_AFTER: u32 = 1;
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    reason: &'static str,
+    detail: String,
+    next: &'a str,
+    request_id: &'a str,
+}
+
+/// What is said for a cause: status, label, what went wrong, what to do next.
+struct Text {
+    status: u16,
+    label: &'static str,
+    detail: String,
+    next: &'static str,
+}
+
+fn text(status: u16, label: &'static str, detail: impl Into<String>, next: &'static str) -> Text {
+    Text { status, label, detail: detail.into(), next }
+}
+
+const LATER: &str = "try again in a moment; if it persists, tell the operator the request id";
+const REPEAT_IF_SAFE: &str = "the request may have reached a node: repeat it only if doing it twice does no harm";
+
+fn explain(why: Why<'_>) -> Text {
+    let reason = match why {
+        Why::Reason(reason) => reason,
+        Why::BadRequest => return text(400, "bad-request", "the request is malformed", "correct the request"),
+        Why::Internal => return text(500, "internal", "the proxy could not handle the request", LATER),
+    };
+    match reason {
+        Reason::NoRoute => text(404, "no-route", "no route matches this host, path and method", "check the address"),
+        Reason::NoNode => text(503, "no-node", "no node of the service may take requests now", LATER),
+        Reason::OwnerDown => {
+            text(503, "owner-down", "the node that this key belongs to is down, and no other may serve it", LATER)
+        }
+        Reason::Policy { status, reason } => text(
+            *status,
+            "policy",
+            reason,
+            "change the request as the detail says, or ask the operator about the policy",
+        ),
+        Reason::Fault(fault) => {
+            text(503, "policy-fault", format!("the routing policy failed ({})", fault.label()), LATER)
+        }
+        Reason::Parked => text(503, "parked", "the node that this key belongs to did not come back in time", LATER),
+        Reason::Connect => text(502, "connect", "no connection to a node could be made", LATER),
+        Reason::Reset => text(502, "reset", "the node ended the connection before it answered", REPEAT_IF_SAFE),
+        Reason::Timeout => text(504, "timeout", "the node did not answer in time", REPEAT_IF_SAFE),
+        Reason::Malformed => text(502, "malformed", "the node's answer was malformed", REPEAT_IF_SAFE),
+    }
+}
+
+/// The metric label alone.
+pub fn label(why: Why<'_>) -> &'static str {
+    explain(why).label
+}
+
+/// What the client is told. `request_id` is repeated so that an operator finds the request in the access log.
+pub fn refuse(why: Why<'_>, request_id: &str) -> Refusal {
+    let Text { status, label, detail, next } = explain(why);
+    let title = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
+    let problem = Problem {
+        r#type: format!("urn:pointsman:problem:{label}"),
+        title,
+        status,
+        reason: label,
+        detail,
+        next,
+        request_id,
+    };
+    let mut body = serde_json::to_string(&problem).unwrap_or_default();
+    body.push('\n');
+    Refusal { status, label, retry_after: (status == 503).then_some(RETRY_AFTER), body }
+}
+
+#[cfg(test)]
+mod tests {
+    use pointsman_core::pick::policy::Fault;
+
+    use super::*;
+
+    fn all() -> Vec<Reason> {
+        let policy = Reason::Policy { status: 429, reason: "too many orders".into() };
+        let faults = Fault::ALL.into_iter().map(Reason::Fault);
+        [
+            Reason::NoRoute,
+            Reason::NoNode,
+            Reason::OwnerDown,
+            policy,
+            Reason::Parked,
+            Reason::Connect,
+            Reason::Reset,
+            Reason::Timeout,
+            Reason::Malformed,
+        ]
+        .into_iter()
+        .chain(faults)
+        .collect()
+    }
+
+    #[test]
+    fn every_reason_is_an_error_with_a_label_that_metrics_know() {
+        let metrics = crate::metrics::Metrics::new();
+        metrics.service("s", "p");
+        let text = metrics.render();
+        let whys: Vec<_> = all();
+        for why in whys.iter().map(Why::Reason).chain([Why::BadRequest, Why::Internal]) {
+            let refusal = refuse(why, "id");
+            assert!((400..600).contains(&refusal.status), "{why:?}");
+            assert!(text.contains(&format!("reason=\"{}\"", refusal.label)), "{} is not counted", refusal.label);
+        }
+    }
+
+    #[test]
+    fn a_client_is_told_when_to_try_again_only_if_that_helps() {
+        for reason in all() {
+            let refusal = refuse(Why::Reason(&reason), "id");
+            assert_eq!(refusal.retry_after.is_some(), refusal.status == 503, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn the_document_is_rfc_9457() {
+        let reason = Reason::Policy { status: 429, reason: "too \"many\" orders".into() };
+        let refusal = refuse(Why::Reason(&reason), "abc");
+        let body: serde_json::Value = serde_json::from_str(&refusal.body).expect("JSON");
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "type": "urn:pointsman:problem:policy",
+                "title": "Too Many Requests",
+                "status": 429,
+                "reason": "policy",
+                "detail": "too \"many\" orders",
+                "next": "change the request as the detail says, or ask the operator about the policy",
+                "request_id": "abc",
+            })
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! Accepts requests and carries them to nodes.
+//!
+//! The accept loop, the worker threads and their sockets are ours: pingora's `Server` builds its listeners once, so a
+//! reload could not add one. Each worker is a thread with its own runtime, its own sockets (`SO_REUSEPORT`, so the
+//! kernel spreads connections and workers share nothing) and its own pingora proxy with its own pool of connections to
+//! nodes. A stream that is accepted stays on its worker.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::access_log::AccessLog;
+use crate::metrics::Metrics;
+use crate::world::WorldCell;
+
+mod answer;
+mod deadline;
+mod door;
+mod gateway;
+mod head;
+mod identity;
+mod trip;
+mod worker;
+
+use door::Door;
+use worker::{Order, Orders};
+
+/// The worker threads and the sockets on which they accept.
+pub struct Workers {
+    orders: Vec<Orders>,
+    doors: Mutex<Vec<Door>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What all workers share.
+#[derive(Clone)]
+struct Shared {
+    world: WorldCell,
+    metrics: Arc<Metrics>,
+    log: Arc<AccessLog>,
+}
+
+impl Workers {
+    /// Starts `threads` workers (1 or more) that serve what `world` says. They accept nothing until
+    /// [`Workers::listen`]. Fails when the system grants no thread or no event queue.
+    pub fn start(threads: usize, world: &WorldCell, metrics: &Arc<Metrics>, log: &Arc<AccessLog>) -> io::Result<Self> {
+        let shared = Shared { world: Arc::clone(world), metrics: Arc::clone(metrics), log: Arc::clone(log) };
+        let started: io::Result<Vec<_>> =
+            (0..threads.max(1)).map(|index| worker::start(index, shared.clone())).collect();
+        let (orders, threads) = started?.into_iter().unzip();
+        Ok(Self { orders, doors: Mutex::default(), threads: Mutex::new(threads) })
+    }
+
+    /// Listens on exactly these addresses from now on. New ones are bound first, one socket a worker: if one cannot be
+    /// had, nothing changes and the error names it. Addresses no longer named stop accepting; what they accepted
+    /// finishes. Answers the addresses in use, in the order asked (port 0 becomes a real one). Returns when every
+    /// socket that is gone is closed, so that its address is free.
+    pub fn listen(&self, addresses: &[SocketAddr]) -> io::Result<Vec<SocketAddr>> {
+        let mut doors = self.doors.lock();
+        // What is open and asked for again is kept as it is.
+        let mut free: Vec<Option<&Door>> = doors.iter().map(Some).collect();
+        let kept: Vec<Option<SocketAddr>> = addresses
+            .iter()
+            .map(|&asked| {
+                let place = free.iter_mut().find(|door| door.is_some_and(|door| door.answers_to(asked)))?;
+                place.take().map(Door::address)
+            })
+            .collect();
+        let mut bound = Vec::new();
+        for (&asked, kept) in addresses.iter().zip(&kept) {
+            if kept.is_none() {
+                bound.push(door::bind(asked, self.orders.len())?);
+            }
+        }
+        let mut opened = bound.into_iter().map(|sockets| sockets.open(&self.orders));
+        let mut old = std::mem::take(&mut *doors);
+        for kept in kept {
+            let door = match kept {
+                Some(address) => old.iter().position(|door| door.address() == address).map(|at| old.swap_remove(at)),
+                None => opened.next(),
+            };
+            doors.extend(door);
+        }
+        old.into_iter().for_each(Door::close);
+        Ok(doors.iter().map(Door::address).collect())
+    }
+
+    /// The addresses on which requests are accepted now.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.doors.lock().iter().map(Door::address).collect()
+    }
+
+    /// Stops accepting, closes idle connections, lets requests under way finish with `Connection: close`, and cuts
+    /// what still runs after `grace`. Returns when every worker has ended.
+    pub fn shutdown(&self, grace: Duration) {
+        std::mem::take(&mut *self.doors.lock()).into_iter().for_each(Door::close);
+        for orders in &self.orders {
+            // An error means that the worker has ended already.
+            let _ = orders.send(Order::Finish { grace });
+        }
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            if thread.join().is_err() {
+                log::error!("a worker panicked while it stopped");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

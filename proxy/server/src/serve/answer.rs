@@ -1,0 +1,42 @@
+//! Sends what the proxy itself has to say.
+
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use pingora_error::{OrErr, Result};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::identity::REQUEST_ID;
+use crate::refusal::{CONTENT_TYPE, Why, refuse};
+
+/// Answers with a problem document. Answers the status, or `None` when a response has begun already: then the client
+/// must see it cut off, not a second head.
+pub(super) async fn send(session: &mut Session, why: Why<'_>, id: &http::HeaderValue) -> Result<Option<u16>> {
+    if begun(session) {
+        return Ok(None);
+    }
+    let refusal = refuse(why, id.to_str().unwrap_or_default());
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut head = ResponseHeader::build(status, Some(5))?;
+    head.insert_header(header::CONTENT_TYPE, CONTENT_TYPE)?;
+    head.insert_header(header::CONTENT_LENGTH, refusal.body.len())?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    head.insert_header(REQUEST_ID, id)?;
+    if let Some(seconds) = refusal.retry_after {
+        head.insert_header(header::RETRY_AFTER, seconds)?;
+    }
+    let bodiless = session.req_header().method == Method::HEAD;
+    session.write_response_header(Box::new(head), bodiless).await?;
+    if !bodiless {
+        let body = Bytes::from(refusal.body);
+        session.write_response_body(Some(body), true).await.or_err(pingora_error::WriteError, "answering")?;
+    }
+    Ok(Some(refusal.status))
+}
+
+/// Whether a final response head has gone to the client (RFC 9110 §15.2: 1xx is not final, but 101 is).
+pub(super) fn begun(session: &Session) -> bool {
+    session
+        .response_written()
+        .is_some_and(|head| !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS)
+}

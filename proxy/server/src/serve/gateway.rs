@@ -1,0 +1,317 @@
+//! Carries out over pingora what the exchange decides.
+//!
+//! pingora gives hooks, and a loop that asks for a peer again when an error is marked as one to retry. The exchange
+//! decides; the mark only passes its decision on. One gateway a worker.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::StatusCode;
+use pingora_core::protocols::Digest;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pointsman_config::plan::{RetryOn, Timeouts};
+use pointsman_core::exchange::{Action, Event, FailureClass, Reason};
+
+use super::head::{self, Head};
+use super::trip::{Asked, Sent, Trip};
+use super::{Shared, answer, identity};
+use crate::metrics::{NO_SERVICE, ServiceMetrics};
+use crate::refusal::{Why, label};
+use crate::world::clock;
+
+/// What an error of ours is called in pingora's words; never shown to a client.
+const REFUSED: ErrorType = ErrorType::Custom("refused");
+const TRY_ELSEWHERE: ErrorType = ErrorType::Custom("try elsewhere");
+
+/// How long the rest of a request's body is read after an answer, so that its connection can be used again.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Between the client and the nodes, on one worker.
+pub(super) struct Gateway {
+    worker: usize,
+    shared: Shared,
+    /// Counts requests that no route takes.
+    unrouted: Arc<ServiceMetrics>,
+}
+
+impl Gateway {
+    pub(super) fn new(worker: usize, shared: Shared) -> Self {
+        let unrouted = shared.metrics.service(NO_SERVICE, NO_SERVICE);
+        Self { worker, shared, unrouted }
+    }
+
+    /// Finds the service and the first node. `Err`: nobody serves it.
+    async fn route(&self, session: &Session, trip: &mut Trip) -> Result<(), Reason> {
+        let service = {
+            let world = self.shared.world.load();
+            world.router.find(&Head::of(session)).and_then(|route| world.by_route.get(route).cloned())
+        };
+        trip.take(service.ok_or(Reason::NoRoute)?);
+        let action = trip.step(self.worker, &Head::of(session), Event::Start);
+        self.carry_out(session, trip, action).await
+    }
+
+    /// Waits as long as the exchange says. `Ok`: an attempt is under way.
+    async fn carry_out(&self, session: &Session, trip: &mut Trip, mut action: Action) -> Result<(), Reason> {
+        loop {
+            match action {
+                Action::Connect(attempt) => {
+                    trip.begin(attempt);
+                    return Ok(());
+                }
+                Action::Park { version, until } => {
+                    wait_for_change(trip, version, until).await;
+                    action = trip.step(self.worker, &Head::of(session), Event::Wake);
+                }
+                Action::Answer(reason) => return Err(reason),
+                // Answers a status only, and that is carried out where the status was seen.
+                Action::PassOn => return Err(Reason::Reset),
+            }
+        }
+    }
+
+    fn failed(&self, session: &Session, trip: &mut Trip, class: FailureClass) -> bool {
+        let replayable = !session.as_ref().retry_buffer_truncated();
+        trip.fail(self.worker, &Head::of(session), class, replayable)
+    }
+}
+
+/// Waits until the membership is newer than `version`, but not beyond `until`.
+async fn wait_for_change(trip: &Trip, version: u64, until: Duration) {
+    let Some(service) = trip.service() else { return };
+    let feed = &service.state.feed;
+    // Subscribed before looking, so that a change in between is not missed.
+    let mut changed = feed.changed.subscribe();
+    let newer = async {
+        while feed.cell.load().version() <= version {
+            if changed.changed().await.is_err() {
+                // Nobody writes any more: only the time can end the wait.
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    // Too late is an answer too: the exchange sees it by its clock.
+    let _ = tokio::time::timeout(until.saturating_sub(clock::now()), newer).await;
+}
+
+fn peer(trip: &Trip) -> Option<HttpPeer> {
+    let (service, node) = (trip.service()?, trip.node()?);
+    let Timeouts { connect, idle, .. } = service.plan.timeouts;
+    let mut peer = HttpPeer::new(node.spec.address, false, String::new());
+    peer.options.connection_timeout = Some(connect);
+    peer.options.idle_timeout = Some(idle);
+    // A node that does not take the request's body. Silence of the node is bounded by `deadline`.
+    peer.options.write_timeout = Some(idle);
+    Some(peer)
+}
+
+fn class_of(error: &Error, late: bool) -> FailureClass {
+    match error.etype() {
+        _ if late => FailureClass::Timeout,
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => FailureClass::Timeout,
+        ErrorType::InvalidHTTPHeader | ErrorType::H1Error => FailureClass::Malformed,
+        _ => FailureClass::Reset,
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Trip;
+
+    fn new_ctx(&self) -> Trip {
+        Trip::new()
+    }
+
+    /// pingora's own modules (compression, gRPC) are not asked for.
+    fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, trip: &mut Trip) -> Result<bool> {
+        trip.id = identity::of(session.req_header());
+        let Err(reason) = self.route(session, trip).await else { return Ok(false) };
+        session.set_total_drain_timeout(Some(DRAIN));
+        let why = Why::Reason(&reason);
+        trip.refused(label(why));
+        answer::send(session, why, &trip.id).await?;
+        trip.refuse(reason);
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, trip: &mut Trip) -> Result<Box<HttpPeer>> {
+        if let Some(action) = trip.take_next()
+            && let Err(reason) = self.carry_out(session, trip, action).await
+        {
+            trip.refuse(reason);
+            return Err(Error::new_in(REFUSED));
+        }
+        peer(trip).map(Box::new).ok_or_else(|| Error::new_in(REFUSED))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _reused: bool,
+        _: &HttpPeer,
+        socket: RawFd,
+        _: Option<&Digest>,
+        trip: &mut Trip,
+    ) -> Result<()> {
+        trip.connected(socket);
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        trip: &mut Trip,
+    ) -> Result<()> {
+        identity::introduce(request, &trip.id, head::client(session))?;
+        trip.sending();
+        Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        end: bool,
+        trip: &mut Trip,
+    ) -> Result<()> {
+        if end {
+            trip.sent();
+        }
+        trip.passing();
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        trip: &mut Trip,
+    ) -> Result<()> {
+        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(());
+        }
+        trip.answered();
+        let status = response.status.as_u16();
+        let named = trip.service().is_some_and(|service| service.plan.retry.on.contains(&RetryOn::Status(status)));
+        if named && self.failed(session, trip, FailureClass::Status(status)) {
+            return Err(Error::new_up(TRY_ELSEWHERE));
+        }
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            trip.let_go();
+        }
+        Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        end: bool,
+        trip: &mut Trip,
+    ) -> Result<Option<Duration>> {
+        if trip.late() {
+            // A body that ends with its connection would look whole.
+            return Err(Error::new_up(ErrorType::ReadTimedout));
+        }
+        if end {
+            trip.read_whole();
+        } else {
+            trip.passing();
+        }
+        Ok(None)
+    }
+
+    async fn response_filter(&self, session: &mut Session, _: &mut ResponseHeader, _: &mut Trip) -> Result<()> {
+        if session.is_process_shutting_down() {
+            session.set_keepalive(None);
+        }
+        Ok(())
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _: &HttpPeer,
+        trip: &mut Trip,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        error.set_retry(self.failed(session, trip, FailureClass::Connect));
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        trip: &mut Trip,
+        _reused: bool,
+    ) -> Box<Error> {
+        let late = trip.late();
+        trip.read_whole();
+        // The node is to blame, the client has not seen anything yet, and nothing was decided before.
+        let ours = error.esource() == &ErrorSource::Upstream && !answer::begun(session);
+        if ours && !trip.goes_on() {
+            self.failed(session, trip, class_of(&error, late));
+        }
+        error.set_retry(trip.goes_on());
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, trip: &mut Trip) -> FailToProxy {
+        session.set_keepalive(None);
+        let why = match (trip.reason(), error.esource(), error.etype()) {
+            (Some(reason), ..) => Why::Reason(reason),
+            // The client is gone, or an answer of the node was cut: there is nobody to answer, or nothing to add.
+            (
+                None,
+                ErrorSource::Downstream,
+                ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed,
+            ) => {
+                trip.refused("client-gone");
+                return FailToProxy { error_code: 0, can_reuse_downstream: false };
+            }
+            (None, ErrorSource::Downstream, _) => Why::BadRequest,
+            (None, ErrorSource::Upstream, _) => Why::Reason(&Reason::Reset),
+            (None, ..) => Why::Internal,
+        };
+        let name = label(why);
+        let sent = answer::send(session, why, &trip.id).await.ok().flatten();
+        if sent.is_some() {
+            trip.refused(name);
+        }
+        FailToProxy { error_code: sent.unwrap_or(0), can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, trip: &mut Trip) {
+        let status = session.response_written().map_or(0, |head| head.status.as_u16());
+        trip.close(status, &self.unrouted);
+        if self.shared.log.on() {
+            let request = session.req_header();
+            let asked =
+                Asked { client: head::client(session), method: request.method.as_str(), path: request.uri.path() };
+            let error = error.map(ToString::to_string);
+            let bytes = session.body_bytes_sent() as u64;
+            self.shared.log.write(&trip.line(asked, Sent { status, bytes, error: error.as_deref() }));
+        }
+    }
+
+    /// The access log says what went wrong, once a request.
+    fn suppress_error_log(&self, _: &Session, _: &Trip, _: &Error) -> bool {
+        true
+    }
+
+    /// Retries are counted, and the access log says how many attempts there were.
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Trip, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
+    }
+}

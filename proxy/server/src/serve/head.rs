@@ -1,0 +1,63 @@
+//! What routing may know of a request that pingora has read.
+
+use std::net::IpAddr;
+
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+use pointsman_core::facts::{HeaderValue, RequestFacts, without_port};
+
+/// A view of a request's head; copies nothing.
+pub(super) struct Head<'s> {
+    head: &'s RequestHeader,
+    client: Option<IpAddr>,
+}
+
+impl<'s> Head<'s> {
+    pub(super) fn of(session: &'s Session) -> Self {
+        Self { head: session.req_header(), client: client(session) }
+    }
+}
+
+/// The client's address.
+pub(super) fn client(session: &Session) -> Option<IpAddr> {
+    session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip)
+}
+
+impl RequestFacts for Head<'_> {
+    fn method(&self) -> &str {
+        self.head.method.as_str()
+    }
+
+    /// The authority of the target wins over `Host` (RFC 9112 §3.2.2); HTTP/2 has only the former.
+    fn host(&self) -> &str {
+        match self.head.uri.authority() {
+            Some(authority) => without_port(authority.as_str().rsplit('@').next().unwrap_or_default()),
+            None => match self.header("host") {
+                HeaderValue::One(host) => without_port(host),
+                HeaderValue::Absent | HeaderValue::Ambiguous => "",
+            },
+        }
+    }
+
+    fn path(&self) -> &str {
+        self.head.uri.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.head.uri.query()
+    }
+
+    fn header(&self, name: &str) -> HeaderValue<'_> {
+        let mut values = self.head.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => HeaderValue::Absent,
+            (Some(value), None) => std::str::from_utf8(value.as_bytes())
+                .map_or(HeaderValue::Ambiguous, |text| HeaderValue::One(text.trim())),
+            _ => HeaderValue::Ambiguous,
+        }
+    }
+
+    fn client(&self) -> Option<IpAddr> {
+        self.client
+    }
+}

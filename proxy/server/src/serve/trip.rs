@@ -1,0 +1,342 @@
+//! One request on its way: what the gateway remembers of it from head to last byte.
+
+use std::net::IpAddr;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderValue;
+use pointsman_core::cluster::load::InFlight;
+use pointsman_core::cluster::node::Node;
+use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, Scene};
+use pointsman_core::facts::RequestFacts;
+use pointsman_core::pick::picker::By;
+
+use super::deadline::Deadline;
+use crate::access_log::Line;
+use crate::metrics::{NO_SERVICE, ServiceMetrics};
+use crate::world::{Service, clock};
+
+/// One pick in so many is timed: reading the clock twice costs as much as a pick.
+const TIMED: u64 = 16;
+
+/// A request's books. Whatever path it takes, they are closed once, in [`super::gateway`].
+pub(super) struct Trip {
+    started: Instant,
+    pub(super) id: HeaderValue,
+    carrier: Carrier,
+    exchange: Exchange,
+    timed: bool,
+    attempt: Option<Underway>,
+    /// The node that was tried last, and who decided.
+    last: Option<(Arc<Node>, By)>,
+    head_after: Option<Duration>,
+    /// Decided, not yet carried out.
+    next: Option<Action>,
+    /// Why no node serves it.
+    reason: Option<Reason>,
+    /// Label under which the proxy answered by itself.
+    refused: Option<&'static str>,
+}
+
+/// Who carries the request.
+enum Carrier {
+    Nobody,
+    Service(Arc<Service>),
+    /// Names and counters of a service whose policy must not live as long as the tunnel does.
+    Tunnel(Box<Books>),
+}
+
+struct Books {
+    service: Arc<str>,
+    policy: String,
+    metrics: Arc<ServiceMetrics>,
+    idle: Duration,
+}
+
+/// An attempt at a node. Dropping it gives the node's in-flight count back.
+struct Underway {
+    _in_flight: InFlight,
+    started: Instant,
+    sent: bool,
+    deadline: Option<Deadline>,
+}
+
+impl Trip {
+    pub(super) fn new() -> Self {
+        let random = rand::random();
+        Self {
+            started: Instant::now(),
+            id: HeaderValue::from_static(""),
+            carrier: Carrier::Nobody,
+            exchange: Exchange::new(random),
+            timed: random % TIMED == 0,
+            attempt: None,
+            last: None,
+            head_after: None,
+            next: None,
+            reason: None,
+            refused: None,
+        }
+    }
+
+    /// The route says that this service carries it.
+    pub(super) fn take(&mut self, service: Arc<Service>) {
+        self.carrier = Carrier::Service(service);
+    }
+
+    /// The service, until a tunnel lets go of it.
+    pub(super) fn service(&self) -> Option<&Arc<Service>> {
+        match &self.carrier {
+            Carrier::Service(service) => Some(service),
+            Carrier::Nobody | Carrier::Tunnel(_) => None,
+        }
+    }
+
+    /// Where to connect.
+    pub(super) fn node(&self) -> Option<&Arc<Node>> {
+        self.last.as_ref().map(|(node, _)| node)
+    }
+
+    pub(super) fn step(&mut self, worker: usize, facts: &impl RequestFacts, event: Event) -> Action {
+        let Carrier::Service(service) = &self.carrier else { return Action::Answer(Reason::NoRoute) };
+        let scene = Scene {
+            picker: &service.picker,
+            key: service.plan.key.as_ref(),
+            retry: &service.plan.retry,
+            budget: &service.state.budget,
+            members: service.state.members(),
+            turn: &service.state.turn,
+            facts,
+            worker,
+        };
+        let before = (self.timed && event == Event::Start).then(Instant::now);
+        let action = self.exchange.step(&scene, event, clock::now());
+        if let Some(before) = before {
+            service.metrics.pick_took(before.elapsed());
+        }
+        count(&service.metrics, event, &action);
+        action
+    }
+
+    pub(super) fn begin(&mut self, attempt: Attempt) {
+        self.last = Some((attempt.node, attempt.by));
+        self.head_after = None;
+        let started = Instant::now();
+        self.attempt = Some(Underway { _in_flight: attempt.in_flight, started, sent: false, deadline: None });
+    }
+
+    /// What was decided when the attempt before failed.
+    pub(super) fn take_next(&mut self) -> Option<Action> {
+        self.next.take()
+    }
+
+    /// A connection stands: from now on it is watched.
+    pub(super) fn connected(&mut self, socket: RawFd) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.deadline = Some(Deadline::on(socket));
+        }
+    }
+
+    /// From here on bytes of the request may reach the node.
+    pub(super) fn sending(&mut self) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.sent = true;
+        }
+    }
+
+    /// The request is sent whole: the head must come in time.
+    pub(super) fn sent(&self) {
+        if self.head_after.is_none()
+            && let Some(service) = self.service()
+        {
+            self.expect_within(service.plan.timeouts.response);
+        }
+    }
+
+    /// Bytes passed: the next must come in time.
+    pub(super) fn passing(&self) {
+        match &self.carrier {
+            Carrier::Service(service) if self.head_after.is_some() => self.expect_within(service.plan.timeouts.idle),
+            Carrier::Tunnel(books) => self.expect_within(books.idle),
+            Carrier::Service(_) | Carrier::Nobody => {}
+        }
+    }
+
+    fn expect_within(&self, silence: Duration) {
+        if let Some(deadline) = self.attempt.as_ref().and_then(|attempt| attempt.deadline.as_ref()) {
+            deadline.within(Some(silence));
+        }
+    }
+
+    /// Whether the node was silent for too long.
+    pub(super) fn late(&self) -> bool {
+        self.attempt.as_ref().and_then(|attempt| attempt.deadline.as_ref()).is_some_and(Deadline::passed)
+    }
+
+    /// The response is read whole: the connection is no longer ours to watch.
+    pub(super) fn read_whole(&mut self) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.deadline = None;
+        }
+    }
+
+    /// The response head is there.
+    pub(super) fn answered(&mut self) {
+        if let (Some(attempt), Some(metrics)) = (&self.attempt, self.metrics()) {
+            let took = attempt.started.elapsed();
+            metrics.upstream(took);
+            self.head_after = Some(took);
+        }
+        self.passing();
+    }
+
+    /// The attempt failed. True: another one was decided.
+    pub(super) fn fail(
+        &mut self,
+        worker: usize,
+        facts: &impl RequestFacts,
+        class: FailureClass,
+        replayable: bool,
+    ) -> bool {
+        let sent = self.attempt.as_ref().is_some_and(|attempt| attempt.sent);
+        let has_response = matches!(class, FailureClass::Status(_));
+        match self.step(worker, facts, Event::Failed(Failure { class, sent, replayable })) {
+            again @ (Action::Connect(_) | Action::Park { .. }) => {
+                self.attempt = None;
+                self.next = Some(again);
+            }
+            Action::Answer(reason) if !has_response => {
+                self.attempt = None;
+                self.reason = Some(reason);
+            }
+            Action::Answer(_) | Action::PassOn => {}
+        }
+        self.next.is_some()
+    }
+
+    /// Whether another attempt was decided already.
+    pub(super) fn goes_on(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// No node serves it.
+    pub(super) fn refuse(&mut self, reason: Reason) {
+        self.reason = Some(reason);
+    }
+
+    /// Why no node serves it.
+    pub(super) fn reason(&self) -> Option<&Reason> {
+        self.reason.as_ref()
+    }
+
+    /// The proxy answered by itself.
+    pub(super) fn refused(&mut self, label: &'static str) {
+        self.refused = Some(label);
+    }
+
+    /// It became a tunnel: its counts stay, but the service and its policy go, or a policy would live for hours after
+    /// its swap.
+    pub(super) fn let_go(&mut self) {
+        if let Carrier::Service(service) = &self.carrier {
+            self.carrier = Carrier::Tunnel(Box::new(Books {
+                service: Arc::clone(&service.state.name),
+                policy: service.plan.policy.name.clone(),
+                metrics: Arc::clone(&service.metrics),
+                idle: service.plan.timeouts.idle,
+            }));
+        }
+    }
+
+    fn metrics(&self) -> Option<&Arc<ServiceMetrics>> {
+        match &self.carrier {
+            Carrier::Nobody => None,
+            Carrier::Service(service) => Some(&service.metrics),
+            Carrier::Tunnel(books) => Some(&books.metrics),
+        }
+    }
+
+    /// Closes the books: counts the request, gives back the node's in-flight count. `unrouted` counts what no route
+    /// takes.
+    pub(super) fn close(&mut self, status: u16, unrouted: &ServiceMetrics) {
+        self.attempt = None;
+        let metrics = self.metrics().map_or(unrouted, |metrics| metrics);
+        metrics.request(status, self.started.elapsed());
+        if let Some(label) = self.refused {
+            metrics.refused(label);
+        }
+    }
+
+    /// The line of the access log.
+    pub(super) fn line<'a>(&'a self, asked: Asked<'a>, sent: Sent<'a>) -> Line<'a> {
+        let (service, policy) = match &self.carrier {
+            Carrier::Nobody => (NO_SERVICE, NO_SERVICE),
+            Carrier::Service(service) => (&*service.state.name, service.plan.policy.name.as_str()),
+            Carrier::Tunnel(books) => (&*books.service, books.policy.as_str()),
+        };
+        let by = self.last.as_ref().map(|(_, by)| *by);
+        let fault = match (by, &self.reason) {
+            (Some(By::Fallback(fault)), _) | (_, Some(Reason::Fault(fault))) => Some(fault.label()),
+            _ => None,
+        };
+        let took = self.started.elapsed();
+        Line {
+            time: SystemTime::now() - took,
+            request_id: self.id.to_str().unwrap_or_default(),
+            client: asked.client,
+            method: asked.method,
+            path: asked.path,
+            status: sent.status,
+            service,
+            node: self.last.as_ref().map(|(node, _)| node.spec.id.as_str()),
+            policy,
+            by: by.map(|by| if by == By::Policy { "policy" } else { "fallback" }),
+            fault,
+            attempts: self.exchange.attempts(),
+            duration_us: micros(took),
+            upstream_us: self.head_after.map(micros),
+            bytes: sent.bytes,
+            refused: self.refused,
+            error: sent.error,
+        }
+    }
+}
+
+/// What the client asked, for the log.
+pub(super) struct Asked<'a> {
+    pub(super) client: Option<IpAddr>,
+    pub(super) method: &'a str,
+    pub(super) path: &'a str,
+}
+
+/// What the client was sent, for the log.
+pub(super) struct Sent<'a> {
+    pub(super) status: u16,
+    pub(super) bytes: u64,
+    pub(super) error: Option<&'a str>,
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn count(metrics: &ServiceMetrics, event: Event, action: &Action) {
+    match action {
+        Action::Connect(attempt) => match attempt.by {
+            By::Policy => metrics.picked(),
+            By::Fallback(fault) => metrics.fell_back(fault.label()),
+        },
+        Action::Answer(Reason::Fault(fault)) => metrics.fell_back(fault.label()),
+        Action::Answer(Reason::OwnerDown | Reason::Policy { .. }) => metrics.picked(),
+        Action::Answer(_) | Action::Park { .. } | Action::PassOn => {}
+    }
+    if let (Event::Failed(failure), Action::Connect(_) | Action::Park { .. }) = (event, action) {
+        metrics.retried(match failure.class {
+            FailureClass::Connect => "connect",
+            FailureClass::Reset => "reset",
+            FailureClass::Timeout => "timeout",
+            FailureClass::Malformed => "malformed",
+            FailureClass::Status(_) => "status",
+        });
+    }
+}

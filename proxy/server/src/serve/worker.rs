@@ -1,0 +1,167 @@
+//! One worker: a thread, its runtime, its sockets, its proxy.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures::FutureExt;
+use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::protocols::l4::stream::Stream;
+use pingora_core::protocols::{GetSocketDigest, SocketDigest};
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::HttpProxy;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+
+use super::Shared;
+use super::deadline;
+use super::door::Share;
+use super::gateway::Gateway;
+
+/// Idle connections to nodes that one worker keeps.
+const POOL: usize = 1024;
+
+/// pingora carries out what the exchange decides; its own bound only has to be out of the way. The rule allows ten
+/// attempts at most.
+const ATTEMPTS: usize = 32;
+
+/// Pause after a failed `accept`: when descriptors run out, trying again at once would only burn the core.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
+
+/// What a worker may be told.
+pub(super) enum Order {
+    /// Accept on this socket too.
+    Accept(Share),
+    /// Finish what runs, for so long; then end.
+    Finish { grace: Duration },
+}
+
+/// Tells a worker.
+pub(super) type Orders = mpsc::UnboundedSender<Order>;
+
+/// Starts the worker `index`.
+pub(super) fn start(index: usize, shared: Shared) -> io::Result<(Orders, JoinHandle<()>)> {
+    let (orders, inbox) = mpsc::unbounded_channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+        runtime.block_on(work(index, shared, inbox));
+        // Dropping the runtime cuts what still runs.
+    })?;
+    Ok((orders, thread))
+}
+
+/// What a connection needs. Cloned for each socket.
+#[derive(Clone)]
+struct Welcome {
+    proxy: Arc<HttpProxy<Gateway>>,
+    shared: Shared,
+    stopping: watch::Receiver<bool>,
+    /// Held by each connection; when the last is dropped, nothing runs any more.
+    running: mpsc::Sender<()>,
+}
+
+async fn work(index: usize, shared: Shared, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let (stop, stopping) = watch::channel(false);
+    let (running, mut all_ended) = mpsc::channel(1);
+    let proxy = proxy(index, &shared);
+    let welcome = Welcome { proxy: Arc::clone(&proxy), shared, stopping, running };
+    let serve = async {
+        loop {
+            match orders.recv().await {
+                Some(Order::Accept(share)) => open(share, &welcome),
+                Some(Order::Finish { grace }) => return grace,
+                // `Workers` was dropped without a word: nobody waits for us.
+                None => return Duration::ZERO,
+            }
+        }
+    };
+    let grace = tokio::select! {
+        grace = serve => grace,
+        never = deadline::keep() => match never {},
+    };
+    // From here on every answer says `Connection: close`, and connections that wait for a request end.
+    stop.send_replace(true);
+    proxy.http_cleanup().await;
+    drop(welcome);
+    tokio::select! {
+        _ = all_ended.recv() => {}
+        () = tokio::time::sleep(grace) => log::warn!("worker {index}: time is over, cutting what still runs"),
+        never = deadline::keep() => match never {},
+    }
+}
+
+fn proxy(index: usize, shared: &Shared) -> Arc<HttpProxy<Gateway>> {
+    let conf =
+        ServerConf { threads: 1, max_retries: ATTEMPTS, upstream_keepalive_pool_size: POOL, ..ServerConf::default() };
+    let mut proxy = HttpProxy::new(Gateway::new(index, shared.clone()), Arc::new(conf));
+    proxy.handle_init_modules();
+    Arc::new(proxy)
+}
+
+fn open(share: Share, welcome: &Welcome) {
+    match TcpListener::from_std(share.socket) {
+        Ok(socket) => {
+            tokio::spawn(accept(socket, share.open, share.closed, welcome.clone()));
+        }
+        Err(error) => log::error!("a socket cannot be accepted on: {error}"),
+    }
+}
+
+async fn accept(socket: TcpListener, mut open: watch::Receiver<()>, closed: std_mpsc::Sender<()>, welcome: Welcome) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            // Nothing is ever sent: an answer means that the door was closed.
+            _ = open.changed() => break,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, client)) => carry(stream, client, &welcome),
+            Err(error) => {
+                log::warn!("accept: {error}");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+    // Whom the kernel has let in already would be reset when the socket closes.
+    while let Some(Ok((stream, client))) = socket.accept().now_or_never() {
+        carry(stream, client, &welcome);
+    }
+    drop(socket);
+    drop(closed);
+}
+
+/// One client connection, counted while it lives.
+struct Counted {
+    shared: Shared,
+    _running: mpsc::Sender<()>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.shared.metrics.connections().dec();
+    }
+}
+
+fn carry(stream: TcpStream, client: SocketAddr, welcome: &Welcome) {
+    if let Err(error) = stream.set_nodelay(true) {
+        // The client is gone already.
+        log::debug!("{client}: {error}");
+        return;
+    }
+    welcome.shared.metrics.connections().inc();
+    let counted = Counted { shared: welcome.shared.clone(), _running: welcome.running.clone() };
+    let mut stream = Stream::from(stream);
+    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+    // The cell is new, so this cannot fail.
+    let _ = digest.peer_addr.set(Some(client.into()));
+    stream.set_socket_digest(digest);
+    let (proxy, stopping) = (Arc::clone(&welcome.proxy), welcome.stopping.clone());
+    tokio::spawn(async move {
+        let _counted = counted;
+        proxy.process_new(Box::new(stream), &stopping).await;
+    });
+}
