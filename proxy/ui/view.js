@@ -17,17 +17,17 @@ function setText(element, text) {
 
 /** Children by key: made once, updated each time, removed when their key is gone, in the order given. */
 function keyed(parent, entries, make) {
-  parent.rows ??= new Map();
+  parent.keyed ??= new Map();
   parent.querySelectorAll(":scope > .none").forEach((none) => none.remove());
-  for (const [key, row] of parent.rows) {
+  for (const [key, row] of parent.keyed) {
     if (!entries.some(([wanted]) => wanted === key)) {
       row.element.remove();
-      parent.rows.delete(key);
+      parent.keyed.delete(key);
     }
   }
   entries.forEach(([key, value], index) => {
-    if (!parent.rows.has(key)) parent.rows.set(key, make(value));
-    const row = parent.rows.get(key);
+    if (!parent.keyed.has(key)) parent.keyed.set(key, make(value));
+    const row = parent.keyed.get(key);
     if (parent.children[index] !== row.element) parent.insertBefore(row.element, parent.children[index] || null);
     row.update(value);
   });
@@ -148,8 +148,14 @@ function figure(name, unit = "") {
   return { element, update: (text, bad) => { setText(value, text); element.classList.toggle("bad", Boolean(bad)); } };
 }
 
-/** A long list is cut: the first rows say enough until somebody asks. */
+/** A long list is cut: those in trouble, then the first of the rest, until somebody asks for all. */
 const ROWS = 40;
+
+function cut(nodes) {
+  if (nodes.length <= ROWS) return nodes;
+  const trouble = nodes.filter((node) => node.standing !== "up");
+  return [...trouble, ...nodes.filter((node) => node.standing === "up")].slice(0, ROWS);
+}
 
 function serviceCard(name, { act, route }) {
   const [policy, members, body] = [el("span", { class: "chip" }), el("span", { class: "sub" }), el("tbody")];
@@ -166,6 +172,7 @@ function serviceCard(name, { act, route }) {
   return {
     element,
     update({ service, figures }) {
+      element.classList.toggle("empty", !service.nodes.length);
       setText(policy, service.policy);
       policy.title = "The policy that picks the node";
       const ready = service.nodes.filter((node) => node.standing === "up" || node.standing === "degraded").length;
@@ -178,12 +185,12 @@ function serviceCard(name, { act, route }) {
       fleet.replaceChildren(...service.nodes.map((node) => el("i", { class: node.standing, title: `${node.id}: ${node.standing}` })));
       const most = Math.max(...figures.nodes.values(), 0);
       const fullest = Math.max(...service.nodes.map((node) => node.in_flight), 4);
-      const shown = more.all ? service.nodes : service.nodes.slice(0, ROWS);
+      const shown = more.all ? service.nodes : cut(service.nodes);
       more.hidden = shown.length === service.nodes.length;
       setText(more, `Show all ${service.nodes.length} nodes`);
       keyed(body, shown.map((node) => [node.id, { node, perSecond: figures.nodes.get(node.id), most, fullest }]), () => nodeRow(act));
-      if (!service.nodes.length) {
-        body.replaceChildren(el("tr", { class: "none" }, el("td", { colspan: "7", class: "none" }, "No node has joined, and none stands in the YAML.")));
+      if (!service.nodes.length && !body.children.length) {
+        body.append(el("tr", { class: "none" }, el("td", { colspan: "7", class: "none" }, "No node has joined, and none stands in the YAML.")));
       }
     },
   };
