@@ -81,7 +81,7 @@ pub struct Proxy {
 #[derive(Debug, Clone, Deserialize)]
 struct Ports {
     listeners: Vec<SocketAddr>,
-    admin: SocketAddr,
+    admin: Option<SocketAddr>,
 }
 
 /// What it said so far, both streams, line by line.
@@ -119,8 +119,7 @@ impl Proxy {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         write_config(folder.path(), &options.yaml, &[], nowhere)?;
         let output = Output::default();
-        let (child, ports) = launch(&options, folder.path(), &output).await?;
-        let (listeners, admin) = (ports.listeners, Admin::new(ports.admin));
+        let (child, listeners, admin) = launch(&options, folder.path(), &output).await?;
         Ok(Self { listeners, admin, options, folder, child, output })
     }
 
@@ -215,8 +214,7 @@ impl Proxy {
     /// As [`Proxy::start`].
     pub async fn restart(&mut self) -> io::Result<()> {
         write_config(self.folder(), &self.options.yaml, &self.listeners, self.admin.address())?;
-        let (child, ports) = launch(&self.options, self.folder.path(), &self.output).await?;
-        (self.child, self.listeners, self.admin) = (child, ports.listeners, Admin::new(ports.admin));
+        (self.child, self.listeners, self.admin) = launch(&self.options, self.folder.path(), &self.output).await?;
         self.ready().await
     }
 }
@@ -224,7 +222,7 @@ impl Proxy {
 const CONFIG: &str = "pointsman.yaml";
 const PORTS: &str = "ports.json";
 
-async fn launch(options: &ProxyOptions, folder: &Path, output: &Output) -> io::Result<(Child, Ports)> {
+async fn launch(options: &ProxyOptions, folder: &Path, output: &Output) -> io::Result<(Child, Vec<SocketAddr>, Admin)> {
     let ports_file = folder.join(PORTS);
     let _ = std::fs::remove_file(&ports_file);
     let mut child = Command::new(&options.binary)
@@ -245,7 +243,7 @@ async fn launch(options: &ProxyOptions, folder: &Path, output: &Output) -> io::R
     output.collect(child.stdout.take());
     output.collect(child.stderr.take());
     let ports = until(|| {
-        let found = std::fs::read(&ports_file).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let found: Option<Ports> = std::fs::read(&ports_file).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let ended = child.try_wait().ok().flatten();
         async move {
             match (found, ended) {
@@ -256,7 +254,8 @@ async fn launch(options: &ProxyOptions, folder: &Path, output: &Output) -> io::R
         }
     });
     match ports.await {
-        Some(Ok(ports)) => Ok((child, ports)),
+        Some(Ok(Ports { listeners, admin: Some(admin) })) => Ok((child, listeners, Admin::new(admin))),
+        Some(Ok(_)) => Err(failure("the configuration opens no admin API, which the harness needs", output)),
         Some(Err(why)) => Err(output.complete_failure(&why).await),
         None => Err(failure("the proxy did not come up", output)),
     }

@@ -34,6 +34,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     let traffic = Router::new()
         .route("/", get(index))
         .route("/orders", post(take_order).get(list_orders))
+        .route("/orders/", post(take_order).get(list_orders))
         .route("/orders/{id}", get(show_order))
         .route("/slow", any(slow))
         .route("/fail", any(fail))
