@@ -130,8 +130,8 @@ function showPolicies(policies) {
 const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
 
 function mood(kind) {
-  if (/down|lost|refused|quarantined|fault|missed/.test(kind)) return "bad";
-  return /up|joined|reloaded|swapped|undrained/.test(kind) ? "good" : "";
+  if (/down|lost|refused|quarantined|unwritable|torn/.test(kind)) return "bad";
+  return /up|joined|reloaded|swapped|undrained|writable/.test(kind) ? "good" : "";
 }
 
 let drawing = false;

@@ -1,6 +1,6 @@
 //! What is read: services, policies, configuration, probes, the page; and what is not there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -120,4 +120,42 @@ async fn every_path_that_is_listed_answers_and_is_documented() {
         assert!(answer.status != 404 || answer.json()["reason"] != "no-path", "{method} {path}");
     }
     assert_eq!(api.get("/v1").await.json()["paths"].as_array().expect("list").len(), PATHS.len());
+}
+
+/// Names that stand in quotes behind `before` in the sources of the server.
+fn quoted(folder: &Path, before: &str, names: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            quoted(&path, before, names);
+        } else if !path.to_string_lossy().contains("tests") {
+            let text = std::fs::read_to_string(&path).expect("a source");
+            names.extend(text.split(before).skip(1).filter_map(|rest| rest.split('"').next()).map(String::from));
+        }
+    }
+}
+
+#[test]
+fn every_event_and_every_metric_is_documented() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut events = BTreeSet::new();
+    quoted(&sources, ".tell(\"", &mut events);
+    quoted(&sources, "(\"node-", &mut events);
+    let mut metrics = BTreeSet::new();
+    quoted(&sources.join("metrics.rs").with_extension(""), "\"pointsman_", &mut metrics);
+    let text = std::fs::read_to_string(sources.join("metrics.rs")).expect("a source");
+    metrics.extend(text.split("\"pointsman_").skip(1).filter_map(|rest| rest.split('"').next()).map(String::from));
+    assert!(events.len() > 5 && metrics.len() > 10, "{events:?} {metrics:?}");
+
+    let documented = include_str!("../../../../../docs/admin-api.md");
+    for event in events {
+        assert!(documented.contains(&format!("{event}`")), "{event} is missing in docs/admin-api.md");
+    }
+    let documented = include_str!("../../../../../docs/metrics.md");
+    for metric in metrics {
+        assert!(
+            documented.contains(&format!("`pointsman_{metric}`")),
+            "pointsman_{metric} is missing in docs/metrics.md"
+        );
+    }
 }
