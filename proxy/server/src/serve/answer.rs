@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
-use pingora_error::{OrErr, Result};
+use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
@@ -29,7 +29,7 @@ pub(super) async fn send(session: &mut Session, why: Why<'_>, id: &http::HeaderV
     session.write_response_header(Box::new(head), bodiless).await?;
     if !bodiless {
         let body = Bytes::from(refusal.body);
-        session.write_response_body(Some(body), true).await.or_err(pingora_error::WriteError, "answering")?;
+        session.write_response_body(Some(body), true).await?;
     }
     Ok(Some(refusal.status))
 }

@@ -11,6 +11,7 @@ use pointsman_core::cluster::node::Node;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, Scene};
 use pointsman_core::facts::RequestFacts;
 use pointsman_core::pick::picker::By;
+use pointsman_core::pick::policy::Fault;
 
 use super::deadline::Deadline;
 use crate::access_log::Line;
@@ -276,7 +277,8 @@ impl Trip {
         };
         let by = self.last.as_ref().map(|(_, by)| *by);
         let fault = match (by, &self.reason) {
-            (Some(By::Fallback(fault)), _) | (_, Some(Reason::Fault(fault))) => Some(fault.label()),
+            (Some(By::Fallback(fault)), _) => Some(fault),
+            (_, Some(Reason::Fault(fault))) => Some(*fault),
             _ => None,
         };
         let took = self.started.elapsed();
@@ -291,7 +293,7 @@ impl Trip {
             node: self.last.as_ref().map(|(node, _)| node.spec.id.as_str()),
             policy,
             by: by.map(|by| if by == By::Policy { "policy" } else { "fallback" }),
-            fault,
+            fault: fault.map(Fault::label),
             attempts: self.exchange.attempts(),
             duration_us: micros(took),
             upstream_us: self.head_after.map(micros),
