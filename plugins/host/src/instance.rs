@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pointsman_core::cluster::load::NodeLoad;
 use pointsman_core::cluster::membership::Membership;
 use pointsman_core::pick::policy::{About, Ask, Fault, KeyNeed, Needs, Verdict};
 use wasmtime::{Store, Trap};
@@ -53,6 +54,9 @@ pub(crate) struct Instance {
     /// The membership that the guest knows. Kept whole, so that "the same" is one comparison of pointers.
     seen: Option<Arc<Membership>>,
     standing: roster::Standing,
+    /// The counters of its nodes, where a pick needs loads: at hand in one step each, not three.
+    counters: Vec<Arc<NodeLoad>>,
+    needs_loads: bool,
     loads: Vec<u32>,
 }
 
@@ -69,8 +73,16 @@ impl Instance {
         };
         let guest =
             artifact.exports.load(&mut store, &instance).map_err(|error| NoStart::Mismatch(one_line(&error)))?;
-        let (standing, loads) = (roster::Standing::default(), Vec::new());
-        Ok(Self { store, guest, budgets: *budgets, seen: None, standing, loads })
+        Ok(Self {
+            store,
+            guest,
+            budgets: *budgets,
+            seen: None,
+            standing: roster::Standing::default(),
+            counters: Vec::new(),
+            needs_loads: false,
+            loads: Vec::new(),
+        })
     }
 
     /// Asks who it is.
@@ -84,7 +96,9 @@ impl Instance {
     pub(crate) fn configure(&mut self, settings: &str) -> Result<Result<Needs, String>, Failure> {
         let budget = self.budgets.setup;
         let answer = call(&mut self.store, &self.guest, budget, |guest, store| guest.call_configure(store, settings))?;
-        Ok(answer.map(answer::needs))
+        let needs = answer.map(answer::needs);
+        self.needs_loads = needs.as_ref().is_ok_and(|n| n.loads);
+        Ok(needs)
     }
 
     /// Brings it up to a membership, if it knows another: the whole list, or only how the nodes stand.
@@ -109,6 +123,10 @@ impl Instance {
             let nodes = roster::nodes(membership, &labels);
             call(&mut self.store, &self.guest, budget, |guest, store| guest.call_members(store, &nodes, standing))?;
         }
+        if self.needs_loads {
+            self.counters.clear();
+            self.counters.extend(membership.members().iter().map(|m| Arc::clone(&m.node.load)));
+        }
         self.seen = Some(Arc::clone(membership));
         Ok(())
     }
@@ -121,7 +139,7 @@ impl Instance {
         ask: &Ask<'_>,
     ) -> Result<Verdict, Failure> {
         self.learn(membership)?;
-        let request = request(&mut self.loads, needs, membership, ask);
+        let request = request(&mut self.loads, &self.counters, needs, ask);
         let again = ask.attempt > 1 || !ask.tried.is_empty();
         let verdict = call(&mut self.store, &self.guest, self.budgets.pick, |guest, store| {
             if again {
@@ -141,7 +159,7 @@ impl Instance {
         ask: &Ask<'_>,
     ) -> Result<String, Failure> {
         self.learn(membership)?;
-        let request = request(&mut self.loads, needs, membership, ask);
+        let request = request(&mut self.loads, &self.counters, needs, ask);
         let budget = self.budgets.pick;
         call(&mut self.store, &self.guest, budget, |guest, store| guest.call_explain(store, request))
     }
@@ -172,10 +190,10 @@ fn failure(store: &Store<Tab>, error: &wasmtime::Error) -> Failure {
 }
 
 /// What of a question the guest asked to see; the loads are read now, into a buffer that is kept.
-fn request<'a>(loads: &'a mut Vec<u32>, needs: &Needs, membership: &Membership, ask: &Ask<'a>) -> wire::Request<'a> {
+fn request<'a>(loads: &'a mut Vec<u32>, counters: &[Arc<NodeLoad>], needs: &Needs, ask: &Ask<'a>) -> wire::Request<'a> {
     let loads: Option<&'a [u32]> = needs.loads.then(|| {
         loads.clear();
-        loads.extend(membership.members().iter().map(|m| m.node.load.in_flight()));
+        loads.extend(counters.iter().map(|c| c.in_flight()));
         &loads[..]
     });
     wire::Request {

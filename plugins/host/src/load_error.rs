@@ -79,8 +79,8 @@ pub enum LoadCause {
     },
     /// The right name, other types.
     #[error(
-        "its exports do not have the types of version {} of the policy contract ({0}); rebuild it with the current SDK",
-        crate::contract::VERSION
+        "its exports do not have the types of version {version} of the policy contract ({0}); rebuild it with the current SDK",
+        version = crate::contract::VERSION
     )]
     Mismatch(String),
     /// It wants more memory than it may have before it does anything.
