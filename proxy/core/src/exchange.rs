@@ -16,67 +16,14 @@ use crate::cluster::node::{Incarnation, Node};
 use crate::facts::{HeaderValue, RequestFacts, is_idempotent};
 use crate::key;
 use crate::pick::picker::{By, Decision, Picker};
-use crate::pick::policy::{Ask, Fault, KeyNeed};
+use crate::pick::policy::{Ask, KeyNeed};
 use crate::retry::{self, RetryBudget};
+
+pub use crate::pick::reason::Reason;
+pub use crate::retry::{Failure, FailureClass};
 
 /// However long a policy wants to wait: a client gives up after about as long, and nobody is served by waiting on.
 const LONGEST_PARK: Duration = Duration::from_secs(60);
-
-/// Why a request is not served by a node. `refusal.rs` in the server, and nothing else, turns it into a status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// No route matches.
-    NoRoute,
-    /// No node of the service may take it.
-    NoNode,
-    /// The node that the key belongs to may not take it, and no other may.
-    OwnerDown,
-    /// The policy refused it.
-    Policy {
-        /// 400 to 599.
-        status: u16,
-        /// One sentence for the client.
-        reason: String,
-    },
-    /// The policy failed, and `on_fault` says refuse.
-    Fault(Fault),
-    /// It was parked for as long as the policy said, and nothing changed.
-    Parked,
-    /// No connection to a node could be made.
-    Connect,
-    /// The connection ended before a response byte.
-    Reset,
-    /// No response head in time.
-    Timeout,
-    /// The node's answer was malformed.
-    Malformed,
-}
-
-/// How an attempt failed before a response byte went to the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureClass {
-    /// No connection was made: nothing was sent.
-    Connect,
-    /// The connection ended before a response byte.
-    Reset,
-    /// No response head in time.
-    Timeout,
-    /// The node's answer was malformed.
-    Malformed,
-    /// A response with this status arrived; it has not gone to the client yet.
-    Status(u16),
-}
-
-/// A failed attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failure {
-    /// How.
-    pub class: FailureClass,
-    /// Whether any byte of the request may have reached the node.
-    pub sent: bool,
-    /// Whether the request's body, as far as it was read, can be sent again.
-    pub replayable: bool,
-}
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

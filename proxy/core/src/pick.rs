@@ -2,6 +2,7 @@
 
 pub mod picker;
 pub mod policy;
+pub mod reason;
 
 #[cfg(test)]
 pub(crate) mod scripted;

@@ -4,11 +4,35 @@ use std::time::Duration;
 
 use pointsman_config::plan::{Retry, RetryOn};
 
-use crate::exchange::{Failure, FailureClass};
-
 mod budget;
 
 pub use budget::RetryBudget;
+
+/// How an attempt failed before a response byte went to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureClass {
+    /// No connection was made: nothing was sent.
+    Connect,
+    /// The connection ended before a response byte.
+    Reset,
+    /// No response head in time.
+    Timeout,
+    /// The node's answer was malformed.
+    Malformed,
+    /// A response with this status arrived; it has not gone to the client yet.
+    Status(u16),
+}
+
+/// A failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// How.
+    pub class: FailureClass,
+    /// Whether any byte of the request may have reached the node.
+    pub sent: bool,
+    /// Whether the request's body, as far as it was read, can be sent again.
+    pub replayable: bool,
+}
 
 /// Whether a request whose attempt failed may be sent to another node. `attempts` were made so far.
 ///

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::cluster::membership::Standing::{self, Down, Up};
 use crate::facts::Plain;
-use crate::pick::policy::{Needs, Policy, Verdict};
+use crate::pick::policy::{Fault, Needs, Policy, Verdict};
 use crate::pick::scripted::{Scripted, membership, node};
 
 mod properties;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pointsman_config::plan::OnFault;
 
 use super::policy::{Ask, Fault, Needs, Policy, Verdict};
+use super::reason::Reason;
 use crate::cluster::membership::Membership;
-use crate::exchange::Reason;
 
 /// Who decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,33 @@
+//! Why a request is not served.
+
+use super::policy::Fault;
+
+/// Why a request is not served by a node. `refusal.rs` in the server, and nothing else, turns it into a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// No route matches.
+    NoRoute,
+    /// No node of the service may take it.
+    NoNode,
+    /// The node that the key belongs to may not take it, and no other may.
+    OwnerDown,
+    /// The policy refused it.
+    Policy {
+        /// 400 to 599.
+        status: u16,
+        /// One sentence for the client.
+        reason: String,
+    },
+    /// The policy failed, and `on_fault` says refuse.
+    Fault(Fault),
+    /// It was parked for as long as the policy said, and nothing changed.
+    Parked,
+    /// No connection to a node could be made.
+    Connect,
+    /// The connection ended before a response byte.
+    Reset,
+    /// No response head in time.
+    Timeout,
+    /// The node's answer was malformed.
+    Malformed,
+}
