@@ -91,23 +91,30 @@ fn serve(args: &RunArgs) -> Result<(), Failure> {
             ready: ready.clone(),
             token: token(&plan)?,
         };
-        room::spawn("admin", move || admin::serve(socket, parts));
+        room::spawn("admin", move || async move {
+            if let Err(error) = admin::serve(socket, parts).await {
+                log::error!("the admin API has ended, traffic goes on: {error}");
+            }
+        });
     }
     spawn_reloader(reloader, &world, &workers, &log, orders);
     announce(&listeners, admin_address, threads);
     if let Some(file) = &args.ports_file {
         write_ports(file, &listeners, admin_address).map_err(|e| failed(&e))?;
     }
-    // A thread of its own: SIGTERM must be heard while the first checks still run.
-    let first = (control.clone(), ready.clone());
-    room::spawn("first-checks", move || async move {
-        if first.0.first_checks().await.is_ok() {
-            first.1.set(true);
-        }
-    });
+    ready_after_first_checks(control, ready.clone());
     signals::until_stopped(&reload);
     stop(&ready, &workers, Duration::from_secs(args.grace));
     Ok(())
+}
+
+/// On a thread of its own: SIGTERM must be heard while the first checks still run.
+fn ready_after_first_checks(control: Control, ready: Ready) {
+    room::spawn("first-checks", move || async move {
+        if control.first_checks().await.is_ok() {
+            ready.set(true);
+        }
+    });
 }
 
 fn read(file: &Path) -> Result<(Source, Arc<Plan>), Failure> {
@@ -169,8 +176,9 @@ fn address_text(error: &std::io::Error) -> String {
 
 fn token(plan: &Plan) -> Result<Option<String>, Failure> {
     let Some(file) = plan.admin.as_ref().and_then(|admin| admin.token_file.as_ref()) else { return Ok(None) };
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| Failure::new(exit::CONFIG, format!("error: cannot read the token file {}: {e}", file.display())))?;
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        Failure::new(exit::CONFIG, format!("error: cannot read the token file {}: {e}", file.display()))
+    })?;
     match text.lines().next().map(str::trim) {
         Some(token) if !token.is_empty() => Ok(Some(token.to_owned())),
         _ => Err(Failure::new(
