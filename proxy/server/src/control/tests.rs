@@ -151,6 +151,8 @@ fn plan(services: Vec<plan::Service>) -> Arc<Plan> {
 struct Node {
     address: SocketAddr,
     status: watch::Sender<Option<u16>>,
+    /// Requests so far.
+    served: watch::Receiver<u64>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -163,12 +165,15 @@ impl Node {
         let listener = TcpListener::bind(address).await.expect("port");
         let address = listener.local_addr().expect("address");
         let (sender, status) = watch::channel(status);
+        let (count, served) = watch::channel(0);
+        let count = Arc::new(count);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((mut stream, _)) = listener.accept().await {
-                let mut status = status.clone();
+                let (mut status, count) = (status.clone(), Arc::clone(&count));
                 connections.spawn(async move {
                     let _ = stream.read(&mut [0; 1024]).await;
+                    count.send_modify(|count| *count += 1);
                     let Ok(code) = status.wait_for(Option::is_some).await.map(|code| code.unwrap_or(500)) else {
                         return;
                     };
@@ -176,7 +181,15 @@ impl Node {
                 });
             }
         });
-        Self { address, status: sender, task }
+        Self { address, status: sender, served, task }
+    }
+
+    /// Waits until the node was asked so many more times; answers how often it was by then.
+    async fn asked(&self, more: u64) -> u64 {
+        let mut served = self.served.clone();
+        let goal = *served.borrow_and_update() + more;
+        let reached = tokio::time::timeout(PATIENCE, served.wait_for(|count| *count >= goal)).await;
+        *reached.expect("it is checked").expect("the node runs")
     }
 
     /// Ends the node; its port is free when this returns.

@@ -106,6 +106,10 @@ async fn another_address_is_checked_anew() {
     assert!(moved.members()[0].node.incarnation > first.members()[0].node.incarnation);
     new.status.send_replace(Some(200));
     until(&feed, |m| standing(m, "j") == Some(Standing::Up)).await;
+    // The old address is left alone, but for a connection that was under way.
+    let before = *old.served.borrow();
+    new.asked(20).await;
+    assert!(*old.served.borrow() <= before + 1);
 }
 
 #[tokio::test]

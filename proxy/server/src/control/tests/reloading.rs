@@ -101,3 +101,23 @@ async fn taking_the_checks_away_brings_static_nodes_up() {
     room.configure(service("oms", None, nodes)).await;
     assert_eq!(standing(&feed.cell.load(), "a"), Some(Standing::Up));
 }
+
+#[tokio::test]
+async fn a_node_that_is_down_needs_its_rise_also_after_a_reload() {
+    let folder = tempfile::tempdir().expect("folder");
+    let room = Room::at(folder.path());
+    let node = Node::start(Some(500)).await;
+    let nodes = vec![static_node("a", 1, node.address)];
+    let feed = room.configure(service("oms", Some(http_check()), nodes.clone())).await;
+    room.control.first_checks().await.expect("runs");
+    let slow = HealthCheck { rise: u32::MAX, ..http_check() };
+    room.configure(service("oms", Some(slow.clone()), nodes.clone())).await;
+    node.status.send_replace(Some(200));
+    // Reading a changed check again starts it afresh: neither its first check nor ten may bring the node up.
+    let slower = HealthCheck { jitter: 0.1, ..slow };
+    room.configure(service("oms", Some(slower), nodes)).await;
+    node.asked(10).await;
+    // Findings are taken before orders: what the checks found is in force once a report is answered.
+    room.node("a").await;
+    assert_eq!(standing(&feed.cell.load(), "a"), Some(Standing::Down));
+}

@@ -19,6 +19,7 @@ async fn a_restart_finds_nodes_drains_and_the_highest_ordinal() {
     for (id, ordinal) in [("j", 5), ("gone", 40)] {
         room.control.join("oms", spec(id, ordinal, node.address), LONG).await.expect("joined");
     }
+    room.control.drain("oms", "gone", true).await.expect("drained");
     room.control.leave("oms", "gone").await.expect("left");
     room.control.drain("oms", "fixed", true).await.expect("drained");
     until(&feed, |m| standing(m, "j") == Some(Standing::Up)).await;
@@ -38,6 +39,8 @@ async fn a_restart_finds_nodes_drains_and_the_highest_ordinal() {
     room.control.heartbeat("oms", "j", None).await.expect("its lease runs anew");
     room.control.drain("oms", "fixed", false).await.expect("no longer drained");
     until(&feed, |m| standing(m, "fixed") == Some(Standing::Up)).await;
+    room.control.join("oms", spec("gone", 40, node.address), LONG).await.expect("back");
+    until(&feed, |m| standing(m, "gone") == Some(Standing::Up)).await;
 }
 
 #[tokio::test]
