@@ -2,6 +2,7 @@
 //! named by a test.
 
 mod budgets;
+mod compiling;
 mod contract;
 mod guest;
 mod hostile;
@@ -9,3 +10,4 @@ mod leaks;
 mod quarantine;
 mod refused;
 mod setup;
+mod workers;
