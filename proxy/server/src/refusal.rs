@@ -11,6 +11,8 @@ pub enum Why<'a> {
     Reason(&'a Reason),
     /// The request is malformed.
     BadRequest,
+    /// The client stopped sending its request.
+    SlowClient,
     /// The proxy itself went wrong.
     Internal,
 }
@@ -64,6 +66,9 @@ fn explain(why: Why<'_>) -> Text {
     let reason = match why {
         Why::Reason(reason) => reason,
         Why::BadRequest => return text(400, "bad-request", "the request is malformed", "correct the request"),
+        Why::SlowClient => {
+            return text(408, "client-slow", "the request's body did not come in time", "send the request again");
+        }
         Why::Internal => return text(500, "internal", "the proxy could not handle the request", LATER),
     };
     match reason {
@@ -143,7 +148,7 @@ mod tests {
         metrics.service("s", "p");
         let text = metrics.render();
         let whys: Vec<_> = all();
-        for why in whys.iter().map(Why::Reason).chain([Why::BadRequest, Why::Internal]) {
+        for why in whys.iter().map(Why::Reason).chain([Why::BadRequest, Why::SlowClient, Why::Internal]) {
             let refusal = refuse(why, "id");
             assert!((400..600).contains(&refusal.status), "{why:?}");
             assert!(text.contains(&format!("reason=\"{}\"", refusal.label)), "{} is not counted", refusal.label);

@@ -26,6 +26,7 @@ pub(super) const REFUSALS: &[&str] = &[
     "timeout",
     "malformed",
     "bad-request",
+    "client-slow",
     "client-gone",
     "internal",
     "other",

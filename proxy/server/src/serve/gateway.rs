@@ -47,12 +47,16 @@ impl Gateway {
     }
 
     /// Finds the service and the first node. `Err`: nobody serves it.
-    async fn route(&self, session: &Session, trip: &mut Trip) -> Result<(), Reason> {
+    async fn route(&self, session: &mut Session, trip: &mut Trip) -> Result<(), Reason> {
         let service = {
             let world = self.shared.world.load();
             world.router.find(&Head::of(session)).and_then(|route| world.by_route.get(route).cloned())
         };
-        trip.take(service.ok_or(Reason::NoRoute)?);
+        let service = service.ok_or(Reason::NoRoute)?;
+        // A client that neither sends nor reads holds a node's place: it gets as long as a node does.
+        session.set_read_timeout(Some(service.plan.timeouts.idle));
+        session.set_write_timeout(Some(service.plan.timeouts.idle));
+        trip.take(service);
         let action = trip.step(self.worker, &Head::of(session), Event::Start);
         self.carry_out(session, trip, action).await
     }
@@ -206,6 +210,8 @@ impl ProxyHttp for Gateway {
             return Err(Error::new_up(TRY_ELSEWHERE));
         }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            // In a tunnel either side may be silent while the other talks; `deadline` watches both.
+            session.set_read_timeout(None);
             trip.let_go();
         }
         Ok(())
@@ -271,15 +277,16 @@ impl ProxyHttp for Gateway {
         session.set_keepalive(None);
         let why = match (trip.reason(), error.esource(), error.etype()) {
             (Some(reason), ..) => Why::Reason(reason),
-            // The client is gone, or an answer of the node was cut: there is nobody to answer, or nothing to add.
+            // There is nobody to answer.
             (
                 None,
                 ErrorSource::Downstream,
-                ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed,
+                ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
             ) => {
                 trip.refused("client-gone");
                 return FailToProxy { error_code: 0, can_reuse_downstream: false };
             }
+            (None, ErrorSource::Downstream, ErrorType::ReadTimedout) => Why::SlowClient,
             (None, ErrorSource::Downstream, _) => Why::BadRequest,
             (None, ErrorSource::Upstream, _) => Why::Reason(&Reason::Reset),
             (None, ..) => Why::Internal,

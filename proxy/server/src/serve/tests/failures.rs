@@ -162,3 +162,27 @@ fn a_client_that_leaves_gives_its_node_back() {
     eventually("it no longer counts", || house.in_flight() == 0);
     assert_eq!(house.end()[0]["refused"], "client-gone");
 }
+
+#[test]
+fn a_client_that_stops_sending_is_told_408_and_gives_its_node_back() {
+    let node = RawNode::saying("x");
+    let house = House::with(first(), &[node.address], |plan| plan.timeouts.idle = Duration::from_millis(100));
+    let mut client = house.client();
+    client.send("POST /a HTTP/1.1\r\nHost: a.com\r\nContent-Length: 5\r\n\r\nor");
+    let response = client.response(true);
+    assert_eq!((response.status, &response.json()["reason"]), (408, &"client-slow".into()));
+    assert!(client.ended());
+    eventually("it no longer counts", || house.in_flight() == 0);
+}
+
+#[test]
+fn a_client_that_stops_reading_gives_its_node_back() {
+    // More than the buffers of two sockets take.
+    let long = ok(&"x".repeat(64 << 20));
+    let node = RawNode::new(move |_| Do::AnswerAndEnd(long.clone()));
+    let house = House::with(first(), &[node.address], |plan| plan.timeouts.idle = Duration::from_millis(100));
+    let mut client = house.client();
+    client.send("GET /a HTTP/1.1\r\nHost: a.com\r\n\r\n");
+    eventually("the request is over", || house.has_metric("pointsman_requests_total{code=\"200\",service=\"s\"} 1"));
+    assert_eq!(house.in_flight(), 0);
+}
