@@ -13,8 +13,8 @@ use super::table::{self, Cell};
 Examples:
   pointsman nodes                              every service and its nodes
   pointsman nodes -c pointsman.yaml --json     the same as JSON, for programs
-  pointsman nodes drain oms oms-2              let oms-2 finish what it holds and give it nothing new
-  pointsman nodes undrain oms oms-2            give it new requests again
+  pointsman nodes drain oms oms-2              oms-2 finishes what it holds and gets nothing new
+  pointsman nodes undrain oms oms-2            it gets new requests again
   pointsman nodes remove oms oms-2             take a node that joined out of its service")]
 pub struct NodesArgs {
     #[command(flatten)]
