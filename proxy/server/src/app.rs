@@ -13,8 +13,8 @@ use pointsman_host::{Host, HostOptions};
 
 use crate::access_log::AccessLog;
 use crate::admin::{self, AdminParts, Ready};
-use crate::cli::{RunArgs, exit};
 use crate::control::{self, ControlOptions};
+use crate::exit;
 use crate::metrics::Metrics;
 use crate::reload::{Around, Parts, Reloader};
 use crate::serve::Workers;
@@ -23,9 +23,13 @@ use crate::world::bus::Bus;
 use crate::world::control::Control;
 use crate::world::reload::{self, Reload};
 
+mod arguments;
 mod doors;
+mod gauges;
 mod room;
 mod signals;
+
+pub use arguments::RunArgs;
 
 /// What stops a start: the exit code, and the text that says what to do.
 #[derive(Debug)]
@@ -42,6 +46,7 @@ impl Failure {
 
 /// `pointsman run`: exit codes as in [`exit`].
 pub fn run(args: &RunArgs) -> ExitCode {
+    init_log();
     match serve(args) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(failure) => {
@@ -75,6 +80,7 @@ fn serve(args: &RunArgs) -> Result<(), Failure> {
         .map_err(|problems| Failure::new(exit::CONFIG, problems.render(colour())))?;
     let world: WorldCell = Arc::new(ArcSwap::from_pointee(world));
 
+    gauges::at_each_scrape(&metrics, &world);
     let log = AccessLog::start(&plan.access_log, &metrics).map_err(|e| failed(&e))?;
     let workers = Arc::new(Workers::start(threads, &world, &metrics, &log).map_err(|e| failed(&e))?);
     let addresses: Vec<_> = plan.listeners.iter().map(|l| l.address).collect();
@@ -212,6 +218,13 @@ fn cores() -> usize {
 fn colour() -> bool {
     use std::io::IsTerminal;
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Messages go to standard error: time, level, where from, what. Quiet below `info` unless `POINTSMAN_LOG` says
+/// otherwise; pingora's own words about single requests are in the access log already.
+fn init_log() {
+    let env = env_logger::Env::new().filter_or("POINTSMAN_LOG", "info,pingora_core=error,pingora_proxy=off");
+    env_logger::Builder::from_env(env).format_timestamp_millis().init();
 }
 
 fn failed(error: &impl std::fmt::Display) -> Failure {

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod control;
+pub mod exit;
 pub mod metrics;
 pub mod refusal;
 pub mod reload;

@@ -142,7 +142,7 @@ impl Metrics {
     /// again at zero after a reload.
     pub fn service(&self, name: &str, policy: &str) -> Arc<ServiceMetrics> {
         let service = Arc::clone(
-            self.services.services.lock().entry(name.into()).or_insert_with(|| Arc::new(PerService::new(name))),
+            self.services.by_name.lock().entry(name.into()).or_insert_with(|| Arc::new(PerService::new(name))),
         );
         let policy = Arc::clone(
             self.services
@@ -246,7 +246,7 @@ fn register(registry: &Registry, family: impl Collector + 'static) {
 
 /// Counters of all services; the locks are taken by reload and scrape only.
 struct Services {
-    services: Mutex<BTreeMap<String, Arc<PerService>>>,
+    by_name: Mutex<BTreeMap<String, Arc<PerService>>>,
     policies: Mutex<BTreeMap<(String, String), Arc<PerPolicy>>>,
     descriptions: [Desc; 7],
 }
@@ -262,7 +262,7 @@ impl Services {
         };
         let service = &["service"];
         Self {
-            services: Mutex::default(),
+            by_name: Mutex::default(),
             policies: Mutex::default(),
             descriptions: [
                 desc("pointsman_requests_total", "Requests by the status sent to the client.", &["service", "code"]),
@@ -287,7 +287,7 @@ impl Collector for SharedServices {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let services: Vec<_> = self.0.services.lock().values().cloned().collect();
+        let services: Vec<_> = self.0.by_name.lock().values().cloned().collect();
         let policies: Vec<_> = self.0.policies.lock().values().cloned().collect();
         let [requests, request, upstream, retries, refusals, picks, took] = &self.0.descriptions;
         let mut rows: [Vec<proto::Metric>; 7] = Default::default();

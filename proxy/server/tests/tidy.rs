@@ -34,7 +34,6 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
     (
         "proxy/server",
         &[
-            "pointsman",
             "pointsman_config",
             "pointsman_core",
             "pointsman_host",
@@ -44,6 +43,17 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
         ],
         &["wasmtime"],
     ),
+];
+
+/// What each crate calls itself.
+const OWN: &[(&str, &str)] = &[
+    ("config", "pointsman_config"),
+    ("proxy/core", "pointsman_core"),
+    ("proxy/registry", "pointsman_registry"),
+    ("proxy/lane", "pointsman_lane"),
+    ("plugins/host", "pointsman_host"),
+    ("plugins/builder", "pointsman_builder"),
+    ("demo", "pointsman_demo"),
 ];
 
 /// Names that may stand in these files only (paths by prefix). The reason is in ARCHITECTURE.md.
@@ -115,11 +125,13 @@ fn a_crate_names_only_what_its_floor_allows() {
     let ours: BTreeSet<&str> = FLOORS.iter().flat_map(|(_, may, _)| may.iter().copied()).collect();
     let mut wrong = Vec::new();
     for (path, text) in sources() {
-        let Some((_, may, never)) = FLOORS.iter().find(|(dir, ..)| path.starts_with(&format!("{dir}/"))) else {
+        let Some((dir, may, never)) = FLOORS.iter().find(|(dir, ..)| path.starts_with(&format!("{dir}/"))) else {
             continue;
         };
         let code = code(&text);
-        for name in &ours {
+        // A crate's own tests and binaries name it, and dev-dependencies may reach up.
+        let own = OWN.iter().find(|(crate_dir, _)| crate_dir == dir).map_or("", |(_, name)| *name);
+        for name in ours.iter().filter(|name| **name != own && !is_test(&path)) {
             if !may.contains(name) && code.contains(&format!("{name}::")) {
                 wrong.push(format!("{path}: names {name}, which is not below it"));
             }

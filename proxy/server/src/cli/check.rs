@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::exit;
+use crate::exit;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]

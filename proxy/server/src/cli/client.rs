@@ -224,15 +224,15 @@ pub(super) fn segment(text: &str) -> String {
 /// What a failure means for the exit code.
 pub(super) fn exit_code(failure: &Failure) -> u8 {
     match failure {
-        Failure::Config(_) => super::exit::CONFIG,
-        Failure::Unreachable { .. } | Failure::Refused { .. } => super::exit::FAILED,
+        Failure::Config(_) => crate::exit::CONFIG,
+        Failure::Unreachable { .. } | Failure::Refused { .. } => crate::exit::FAILED,
     }
 }
 
 /// Ends a command: prints a failure, and answers the exit code.
 pub(super) fn finish(result: Result<(), Failure>) -> std::process::ExitCode {
     match result {
-        Ok(()) => std::process::ExitCode::from(super::exit::OK),
+        Ok(()) => std::process::ExitCode::from(crate::exit::OK),
         Err(failure) => {
             eprintln!("{failure}");
             std::process::ExitCode::from(exit_code(&failure))

@@ -57,15 +57,12 @@ impl Deadline {
             table.lives += 1;
             let life = table.lives;
             let waiting = Some(Waiting { socket: Some(socket), until: None, life });
-            let place = match table.free.pop() {
-                Some(place) => {
-                    table.waiting[place] = waiting;
-                    place
-                }
-                None => {
-                    table.waiting.push(waiting);
-                    table.waiting.len() - 1
-                }
+            let place = if let Some(place) = table.free.pop() {
+                table.waiting[place] = waiting;
+                place
+            } else {
+                table.waiting.push(waiting);
+                table.waiting.len() - 1
             };
             Self { place, life }
         })
@@ -158,14 +155,14 @@ mod tests {
     }
 
     fn far() -> Duration {
-        clock::now() + Duration::from_secs(3600)
+        clock::now() + Duration::from_hours(1)
     }
 
     #[test]
     fn a_silent_socket_is_shut_down_when_its_time_is_over() {
         let (ours, mut theirs) = pair();
         let deadline = Deadline::on(ours.as_raw_fd());
-        deadline.within(Some(Duration::from_secs(60)));
+        deadline.within(Some(Duration::from_mins(1)));
         look_over(clock::now());
         assert!(!deadline.passed());
         look_over(far());
@@ -177,7 +174,7 @@ mod tests {
     fn a_socket_with_something_to_read_is_not_silent() {
         let (ours, mut theirs) = pair();
         let deadline = Deadline::on(ours.as_raw_fd());
-        deadline.within(Some(Duration::from_secs(60)));
+        deadline.within(Some(Duration::from_mins(1)));
         theirs.write_all(b"x").expect("writes");
         ours.set_nonblocking(false).expect("blocking");
         ours.peek(&mut [0]).expect("arrived");

@@ -308,7 +308,7 @@ impl ProxyHttp for Gateway {
                 Asked { client: head::client(session), method: request.method.as_str(), path: request.uri.path() };
             let error = error.map(ToString::to_string);
             let bytes = session.body_bytes_sent() as u64;
-            self.shared.log.write(&trip.line(asked, Sent { status, bytes, error: error.as_deref() }));
+            self.shared.log.write(&trip.line(&asked, &Sent { status, bytes, error: error.as_deref() }));
         }
     }
 

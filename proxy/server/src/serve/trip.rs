@@ -269,7 +269,7 @@ impl Trip {
     }
 
     /// The line of the access log.
-    pub(super) fn line<'a>(&'a self, asked: Asked<'a>, sent: Sent<'a>) -> Line<'a> {
+    pub(super) fn line<'a>(&'a self, asked: &Asked<'a>, sent: &Sent<'a>) -> Line<'a> {
         let (service, policy) = match &self.carrier {
             Carrier::Nobody => (NO_SERVICE, NO_SERVICE),
             Carrier::Service(service) => (&*service.state.name, service.plan.policy.name.as_str()),

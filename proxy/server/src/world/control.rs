@@ -204,10 +204,7 @@ impl Control {
     }
 
     /// See [`Order::Configure`].
-    pub async fn configure(
-        &self,
-        plan: Arc<Plan>,
-    ) -> Result<Result<BTreeMap<String, Arc<Feed>>, Vec<Clash>>, Denied> {
+    pub async fn configure(&self, plan: Arc<Plan>) -> Result<Result<BTreeMap<String, Arc<Feed>>, Vec<Clash>>, Denied> {
         self.ask(|reply| Order::Configure { plan, reply }).await
     }
 

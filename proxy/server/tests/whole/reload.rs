@@ -48,7 +48,7 @@ async fn a_missing_or_empty_file_never_means_no_routes() {
     assert_eq!(proxy.admin.reload().await.expect("answered")["outcome"], "refused");
     std::fs::remove_file(proxy.config()).expect("removed");
     assert_eq!(proxy.admin.reload().await.expect("answered")["outcome"], "refused");
-    assert_eq!(Request::get("/x").send(proxy.addr()).await.expect("answered").status, 200);
+    assert_eq!(Request::get("/echo").send(proxy.addr()).await.expect("answered").status, 200);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_port_that_is_taken_refuses_the_reload() {
     let outcome = proxy.admin.reload().await.expect("answered");
     assert_eq!(outcome["outcome"], "refused", "{outcome}");
     assert!(outcome.to_string().contains(&address.to_string()), "{outcome}");
-    assert_eq!(Request::get("/x").send(proxy.addr()).await.expect("answered").status, 200);
+    assert_eq!(Request::get("/echo").send(proxy.addr()).await.expect("answered").status, 200);
 }
 
 #[tokio::test]

@@ -82,7 +82,9 @@ fn on_shutdown_what_runs_finishes_and_idle_connections_end() {
     let house = House::new(in_turn(), &[node.address]);
     // As many as it takes for both workers to hold some: when all have ended, both have been told.
     let mut idle: Vec<_> = (0..24).map(|_| house.client()).collect();
-    idle.iter_mut().for_each(|client| assert_eq!(client.get("/nowhere").status, 404));
+    for client in &mut idle {
+        assert_eq!(client.get("/nowhere").status, 404);
+    }
     let mut busy = house.client();
     busy.send("GET /a HTTP/1.1\r\nHost: a.com\r\n\r\n");
     eventually("it is under way", || node.seen().len() == 1);
