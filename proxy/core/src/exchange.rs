@@ -23,7 +23,7 @@ pub use crate::pick::reason::Reason;
 pub use crate::retry::{Failure, FailureClass};
 
 /// However long a policy wants to wait: a client gives up after about as long, and nobody is served by waiting on.
-const LONGEST_PARK: Duration = Duration::from_secs(60);
+const LONGEST_PARK: Duration = Duration::from_mins(1);
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

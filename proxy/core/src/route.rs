@@ -49,7 +49,7 @@ struct Rule {
 impl Router {
     /// An index over the routes of a plan.
     pub fn new(routes: &[plan::Route]) -> Self {
-        let mut router = Self::default();
+        let mut built = Self::default();
         for (index, route) in routes.iter().enumerate() {
             let rule = Rule {
                 index,
@@ -57,10 +57,10 @@ impl Router {
                 methods: route.matches.methods.clone(),
                 headers: route.matches.headers.clone(),
             };
-            router.paths_of(&route.matches).add(route.matches.path.as_ref(), rule);
+            built.paths_of(&route.matches).add(route.matches.path.as_ref(), rule);
         }
-        router.exact.values_mut().chain(router.wildcard.values_mut()).chain([&mut router.any]).for_each(Paths::sort);
-        router
+        built.exact.values_mut().chain(built.wildcard.values_mut()).chain([&mut built.any]).for_each(Paths::sort);
+        built
     }
 
     fn paths_of(&mut self, matches: &Match) -> &mut Paths {
@@ -123,7 +123,7 @@ impl Paths {
     fn sort(&mut self) {
         self.lengths.sort_unstable_by(|a, b| b.cmp(a));
         for rules in self.exact.values_mut().chain(self.prefix.values_mut()).chain([&mut self.any]) {
-            rules.sort_by(|a, b| b.precedence.cmp(&a.precedence));
+            rules.sort_by_key(|rule| std::cmp::Reverse(rule.precedence));
         }
     }
 

@@ -15,8 +15,8 @@ fn merge(hash: u64, lane: u64) -> u64 {
     (hash ^ round(0, lane)).wrapping_mul(P1).wrapping_add(P4)
 }
 
-fn word(bytes: &[u8; 8]) -> u64 {
-    u64::from_le_bytes(*bytes)
+fn word(bytes: [u8; 8]) -> u64 {
+    u64::from_le_bytes(bytes)
 }
 
 pub(super) fn hash(input: &[u8]) -> u64 {
@@ -25,7 +25,7 @@ pub(super) fn hash(input: &[u8]) -> u64 {
     let mut hash = if stripes.is_empty() { P5 } else { stripe_hash(stripes) };
     hash = hash.wrapping_add(input.len() as u64);
     for input in rest {
-        hash = (hash ^ round(0, word(input))).rotate_left(27).wrapping_mul(P1).wrapping_add(P4);
+        hash = (hash ^ round(0, word(*input))).rotate_left(27).wrapping_mul(P1).wrapping_add(P4);
     }
     let (halves, bytes) = tail.as_chunks::<4>();
     for half in halves {
@@ -44,7 +44,7 @@ fn stripe_hash(stripes: &[[[u8; 8]; 4]]) -> u64 {
     let mut lanes = [P1.wrapping_add(P2), P2, 0, 0_u64.wrapping_sub(P1)];
     for stripe in stripes {
         for (lane, input) in lanes.iter_mut().zip(stripe) {
-            *lane = round(*lane, word(input));
+            *lane = round(*lane, word(*input));
         }
     }
     let turned = lanes.iter().zip([1, 7, 12, 18]).fold(0_u64, |sum, (lane, by)| sum.wrapping_add(lane.rotate_left(by)));

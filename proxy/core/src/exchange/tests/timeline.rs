@@ -30,8 +30,8 @@ impl Timeline {
     }
 
     fn reads(&self, expected: &str) {
-        let expected: String = expected.trim().lines().map(|line| format!("{}\n", line.trim())).collect();
-        assert_eq!(self.text, expected);
+        let expected: Vec<_> = expected.trim().lines().map(str::trim).collect();
+        assert_eq!(self.text.lines().collect::<Vec<_>>(), expected);
     }
 }
 
