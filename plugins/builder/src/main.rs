@@ -18,14 +18,9 @@ Examples:
   policy-build --check                    say what is stale; exit with 1 if anything is
   policy-build --crate ../mine -o mine.wasm   build a crate of your own
 
-The compiler is rustup's (`rustup target add wasm32-unknown-unknown` is run if need be) or, where rustup cannot reach its
-server, Debian's (packages rustc-web and rust-web-src). POINTSMAN_WASM_TOOLCHAIN=rustup or =debian picks one."
-)]
-struct Arguments {
-    /// Policies under policies/ to build.
-    names: Vec<String>,
-    /// Every policy under policies/.
-    #[arg(long, conflicts_with = "names")]
+The compiler is rustup's (`rustup target add wasm32-unknown-unknown` is run if need be)
+or, where rustup cannot reach its server, Debian's (rustc-web and rust-web-src).
+POINTSMAN_WASM_TOOLCHAIN=rustup or =debian picks one.")]
     all: bool,
     /// Also what is not stale.
     #[arg(long)]

@@ -21,7 +21,7 @@ fn every_component_imports_nothing_and_exports_the_contract() {
     for policy in crates(&policies).unwrap() {
         let bytes = std::fs::read(policies.join("dist").join(format!("{}.wasm", policy.name))).unwrap();
         assert_eq!(component::imports(&bytes).unwrap(), [""; 0], "{}", policy.name);
-        assert_eq!(component::exports(&bytes).unwrap(), ["pointsman:policy/routing@1.0.0"], "{}", policy.name);
+        assert_eq!(component::exports(&bytes).unwrap(), [component::CONTRACT], "{}", policy.name);
     }
 }
 

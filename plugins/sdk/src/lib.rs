@@ -51,6 +51,11 @@ pub use runtime::Runtime;
 pub use settings::NoSettings;
 pub use verdict::Verdict;
 
+/// The example that authors are shown compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../policies/README.md")]
+struct Readme;
+
 /// Makes the crate's policy the one that the component exports. Name and version are those of the crate.
 ///
 /// Expands to nothing in a native build, where there is nobody to export to.

@@ -50,11 +50,23 @@ impl serde::de::Error for Problem {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self(format!("expected {expected}, not {}", name(found)))
+        Self(format!("expected {}, not {}", plain(&expected.to_string()), name(found)))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         Self::invalid_type(found, expected)
+    }
+}
+
+/// What was expected, for somebody who writes YAML and not Rust.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" => "a text",
+        other => other,
     }
 }
 
@@ -121,7 +133,7 @@ impl<'de> Deserializer<'de> for Value {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _variants: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Problem> {
         match self {
@@ -130,7 +142,7 @@ impl<'de> Deserializer<'de> for Value {
                 let (name, content) = entries.remove(0);
                 visitor.visit_enum(Choice { name, content: Some(content) })
             }
-            other => other.deserialize_any(visitor),
+            _ => Err(Problem(format!("expected one of `{}`", variants.join("`, `")))),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The ring: points in order, who owns each, and who leads there now.
 
+use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::rc::Rc;
 
@@ -86,8 +87,8 @@ impl Ring {
     /// A ring of nodes with so many points for each unit of weight. Nobody leads yet.
     pub(crate) fn new(nodes: &[Node], replicas: u32) -> Self {
         // In order of the ids, so that even two points at one place lie in an order that is the same everywhere.
-        let mut order: Vec<u32> = (0..nodes.len() as u32).collect();
-        order.sort_unstable_by(|&a, &b| nodes[a as usize].id.cmp(&nodes[b as usize].id));
+        let named: BinaryHeap<(&str, u32)> = (0..).zip(nodes).map(|(index, node)| (node.id.as_str(), index)).collect();
+        let order: Vec<u32> = named.into_sorted_vec().into_iter().map(|(_, index)| index).collect();
         let points = |node: u32, halved: u32| {
             (u64::from(replicas) * u64::from(nodes[node as usize].weight.max(1)) >> halved).max(1)
         };

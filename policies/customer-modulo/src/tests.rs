@@ -19,7 +19,7 @@ fn reason(verdict: &Verdict) -> (u16, &str) {
 #[test]
 fn settings_are_checked() {
     assert_eq!(Modulo::refusal(r#"{"slots": 0}"#), "`slots`: 0 is no modulus; give the number of slots, 1 or more");
-    assert_eq!(Modulo::refusal(r#"{"slots": "3"}"#), "`slots`: expected u32, not the text \"3\"");
+    assert_eq!(Modulo::refusal(r#"{"slots": "3"}"#), "`slots`: expected a whole number, 0 or more, not the text \"3\"");
     assert_eq!(Modulo::refusal(r#"{"slot": 3}"#), "unknown setting `slot`: did you mean `slots`?");
     assert_eq!(
         Modulo::refusal(r#"{"failover": "any"}"#),

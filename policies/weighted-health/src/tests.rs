@@ -21,7 +21,7 @@ fn settings_are_checked() {
     let message = "`degraded`: give a number from 0 (no requests) to 1 (as many as when up)";
     assert_eq!(Health::refusal(r#"{"degraded": 1.5}"#), message);
     assert_eq!(Health::refusal(r#"{"degraded": -0.1}"#), message);
-    assert_eq!(Health::refusal(r#"{"degraded": "half"}"#), "`degraded`: expected f64, not the text \"half\"");
+    assert_eq!(Health::refusal(r#"{"degraded": "half"}"#), "`degraded`: expected a number, not the text \"half\"");
     assert_eq!(Health::refusal(r#"{"degrade": 1}"#), "unknown setting `degrade`: did you mean `degraded`?");
 }
 

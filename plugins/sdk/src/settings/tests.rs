@@ -64,8 +64,17 @@ fn a_strange_key_is_refused_with_all_there_are() {
 
 #[test]
 fn a_wrong_type_names_its_key() {
-    assert_eq!(message::<Sample>(r#"{"slots": "three"}"#), "`slots`: expected u32, not the text \"three\"");
-    assert_eq!(message::<Sample>(r#"{"slots": -1}"#), "`slots`: expected u32, not -1");
+    assert_eq!(
+        message::<Sample>(r#"{"slots": "three"}"#),
+        "`slots`: expected a whole number, 0 or more, not the text \"three\""
+    );
+    assert_eq!(message::<Sample>(r#"{"slots": -1}"#), "`slots`: expected a whole number, 0 or more, not -1");
+    assert_eq!(message::<Sample>(r#"{"on_missing": 3}"#), "`on_missing`: expected one of `refuse`, `round-robin`");
+    assert_eq!(message::<Sample>(r#"{"inner": {"factor": true}}"#), "`inner`: `factor`: expected a number, not true");
+    assert_eq!(
+        message::<Sample>(r#"{"slots": 1.5}"#),
+        "`slots`: expected a whole number, 0 or more, not a number with a fraction"
+    );
     assert_eq!(
         message::<Sample>(r#"{"on_missing": "guess"}"#),
         "`on_missing`: unknown variant `guess`, expected `refuse` or `round-robin`"
