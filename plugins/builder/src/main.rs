@@ -20,7 +20,13 @@ Examples:
 
 The compiler is rustup's (`rustup target add wasm32-unknown-unknown` is run if need be)
 or, where rustup cannot reach its server, Debian's (rustc-web and rust-web-src).
-POINTSMAN_WASM_TOOLCHAIN=rustup or =debian picks one.")]
+POINTSMAN_WASM_TOOLCHAIN=rustup or =debian picks one."
+)]
+struct Arguments {
+    /// Policies under policies/ to build.
+    names: Vec<String>,
+    /// Every policy under policies/.
+    #[arg(long, conflicts_with = "names")]
     all: bool,
     /// Also what is not stale.
     #[arg(long)]
