@@ -23,5 +23,5 @@ if [[ " $* " != *" --ours "* ]]; then
     arguments+=(--ours "$target/dist/pointsman")
 fi
 cargo build --locked --release -p pointsman-demo --bins
-cargo build --locked -p pointsman-benches --bin peers
+cargo build --locked --workspace --bin peers
 exec "$target/debug/peers" --tools "$target/release" "${arguments[@]}"

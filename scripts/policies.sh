@@ -6,4 +6,6 @@ cd "$(dirname "$0")/.."
 . scripts/need.sh
 
 need_build
-exec cargo run --locked -q -p pointsman-builder -- --all
+# --workspace, so that features are those of `make test` and neither builds the other's dependencies again.
+cargo build --locked -q --workspace --bin policy-build
+exec "${CARGO_TARGET_DIR:-target}/debug/policy-build" --all "$@"

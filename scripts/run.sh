@@ -80,7 +80,7 @@ tell() {
     cat <<TEXT
 
   the proxy            $proxy_url            process $proxy
-  operators            $admin_url            /metrics  /v1/services  /v1/policies  /v1/config
+  the operator's page  $admin_url/           and /metrics  /v1/services  /v1/policies  /v1/config
   its configuration    $config
   nodes                oms-1 process ${nodes[0]}   oms-2 process ${nodes[1]}   oms-3 process ${nodes[2]}
   the access log       $state/access.log
@@ -116,7 +116,8 @@ main() {
     need_build
     need curl:curl
     echo "Building (several minutes the first time) ..."
-    cargo build --locked -p pointsman -p pointsman-demo --bins
+    # --workspace, so that features are those of `make test` and neither builds the other's dependencies again.
+    cargo build --locked --workspace --bin pointsman --bin demo-node --bin demo-load
     local bin=${CARGO_TARGET_DIR:-target}/debug n
     refuse_taken_ports
     mkdir -p "$state"

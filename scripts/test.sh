@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 . scripts/need.sh
 
 need_build
-scripts/policies.sh
+# --force: what is tested is what the sources say today, whatever the digests claim.
+scripts/policies.sh --force
 mkdir -p out
 log=out/test.log
 code=0
