@@ -1,0 +1,187 @@
+//! The driver: one connection from its first byte to its last.
+//!
+//! A connection owns its stream and a place among the timers. Everything that a request needs besides (buffers, heads,
+//! the trip) lies on a work bench, taken when bytes have arrived and given back when the connection idles, so that an
+//! idle connection costs its task and nothing else.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use crate::hand_over::HandOver;
+use crate::options::Options;
+use crate::traffic::Traffic;
+use crate::worker::{self, Slot};
+use work::{After, Work};
+
+mod answer;
+mod attempt;
+mod buffer;
+mod download;
+mod flow;
+mod upload;
+mod wait;
+mod work;
+
+/// Carries connections for one [`Traffic`].
+#[derive(Debug)]
+pub struct Lane<F> {
+    traffic: F,
+    options: Options,
+    clock: fn() -> Duration,
+}
+
+/// How a connection left the lane.
+#[derive(Debug)]
+pub enum Ended {
+    /// It is closed.
+    Closed,
+    /// Someone else is to carry it on.
+    HandOver {
+        /// The stream.
+        stream: TcpStream,
+        /// What was read of it and belongs to the request that the lane does not carry, and to what follows.
+        read: Vec<u8>,
+        /// Why.
+        why: HandOver,
+    },
+}
+
+/// What a step of the driver needs from outside.
+pub(crate) struct At<'a, 'b, F> {
+    pub(crate) lane: &'a Lane<F>,
+    pub(crate) client: &'a mut TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) task: &'a mut Context<'b>,
+    pub(crate) now: Duration,
+}
+
+/// A connection while it is in the lane.
+struct Connection {
+    client: TcpStream,
+    peer: SocketAddr,
+    slot: Slot,
+}
+
+/// Wakes the idle connections of the calling worker thread, so that they see that [`Traffic::draining`] holds and close.
+pub fn wake_idle() {
+    worker::wake_all();
+}
+
+impl<F: Traffic> Lane<F> {
+    /// A lane. `clock` is the monotonic time that `now` arguments are given in.
+    pub fn new(traffic: F, options: Options, clock: fn() -> Duration) -> Self {
+        Self { traffic, options, clock }
+    }
+
+    /// What it asks.
+    pub fn traffic(&self) -> &F {
+        &self.traffic
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Carries a connection until it is closed or to be handed over. `stream` should have `TCP_NODELAY` set.
+    ///
+    /// Must run on a current-thread runtime with I/O and time enabled, always on the same thread (it panics on a
+    /// multi-thread runtime). The future is `Send` if the trip is, and small: spawn it as it is.
+    pub async fn serve(&self, stream: TcpStream, peer: SocketAddr) -> Ended {
+        let mut connection = Connection { client: stream, peer, slot: Slot::take(self.clock) };
+        loop {
+            let mut idle_since = None;
+            if !poll_fn(|task| connection.poll_readable(self, &mut idle_since, task)).await {
+                return Ended::Closed;
+            }
+            let mut work = worker::take_bench::<Work<F::Trip>>().unwrap_or_default();
+            let after = poll_fn(|task| connection.poll_work(self, &mut work, task)).await;
+            match after {
+                After::Idle => worker::put_bench(work, (self.clock)()),
+                After::Close => {
+                    work.clear();
+                    worker::put_bench(work, (self.clock)());
+                    return Ended::Closed;
+                }
+                After::Linger => {
+                    work.clear();
+                    let deadline = (self.clock)() + self.options.linger;
+                    let _ = poll_fn(|task| connection.poll_linger(self, &mut work, deadline, task)).await;
+                    work.clear();
+                    worker::put_bench(work, (self.clock)());
+                    return Ended::Closed;
+                }
+                After::HandOver(why) => {
+                    let read = work.unparsed().to_vec();
+                    work.clear();
+                    worker::put_bench(work, (self.clock)());
+                    return Ended::HandOver { stream: connection.client, read, why };
+                }
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Ready with true once there is something to read; with false once the connection is to be closed. No buffer is
+    /// held meanwhile.
+    fn poll_readable<F: Traffic>(
+        &self,
+        lane: &Lane<F>,
+        since: &mut Option<Duration>,
+        task: &mut Context<'_>,
+    ) -> Poll<bool> {
+        if let Poll::Ready(result) = self.client.poll_read_ready(task) {
+            return Poll::Ready(result.is_ok());
+        }
+        let now = (lane.clock)();
+        let deadline = *since.get_or_insert(now) + lane.options.keep_alive;
+        if now >= deadline || lane.traffic.draining() {
+            return Poll::Ready(false);
+        }
+        self.slot.arm(deadline, task.waker());
+        Poll::Pending
+    }
+
+    fn poll_work<F: Traffic>(
+        &mut self,
+        lane: &Lane<F>,
+        work: &mut Work<F::Trip>,
+        task: &mut Context<'_>,
+    ) -> Poll<After> {
+        let now = (lane.clock)();
+        let after = work.poll(&mut At { lane, client: &mut self.client, peer: self.peer, task, now });
+        if after.is_pending() {
+            self.slot.arm(work.deadline(), task.waker());
+        }
+        after
+    }
+
+    /// Closes our direction and throws away what comes, until the client closes too or the time is over: closing with
+    /// bytes unread would reset the connection and could take the response with it (RFC 9112 §9.6).
+    fn poll_linger<F: Traffic>(
+        &mut self,
+        lane: &Lane<F>,
+        work: &mut Work<F::Trip>,
+        deadline: Duration,
+        task: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !work.lingers() {
+            socket2::SockRef::from(&self.client).shutdown(std::net::Shutdown::Write)?;
+            work.linger();
+        }
+        if (lane.clock)() >= deadline {
+            return Poll::Ready(Ok(()));
+        }
+        self.slot.arm(deadline, task.waker());
+        loop {
+            if ready!(work.poll_discard(task, &mut self.client))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}

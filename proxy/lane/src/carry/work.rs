@@ -1,0 +1,373 @@
+//! The work bench: what one request needs, and in which phase it is.
+
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pointsman_config::plan::Timeouts;
+use pointsman_core::exchange::{Attempt, Event, FailureClass};
+use tokio::net::TcpStream;
+
+use super::At;
+use super::buffer::{Buffer, Outbox};
+use super::download::Download;
+use super::upload::Upload;
+use crate::facts::Facts;
+use crate::flaw::Flaw;
+use crate::hand_over::HandOver;
+use crate::head::{Framing, Parsed, RequestHead, ResponseHead};
+use crate::traffic::{Ending, Page, Receipt, Traffic, Trip};
+
+/// First sizes of the buffers: a head with its small body, a reply of 10 KiB. They grow where a message asks for it.
+const REQUEST_BUFFER: usize = 8 * 1024;
+const REPLY_BUFFER: usize = 16 * 1024;
+/// A buffer that was grown beyond this is given up with its request.
+const KEPT_BUFFER: usize = 128 * 1024;
+
+const NEVER: Duration = Duration::MAX;
+
+/// What the connection does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// Waits for the next request.
+    Idle,
+    /// Closes.
+    Close,
+    /// Closes, once the client has had time to read.
+    Linger,
+    /// Leaves the lane.
+    HandOver(HandOver),
+}
+
+/// What a phase says.
+pub(super) enum Turn {
+    /// Nothing to do before something happens.
+    Wait,
+    /// Another phase has begun.
+    Go,
+    /// The bench is done.
+    Done(After),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Reading a request's head.
+    Head,
+    /// Waiting for the membership to be newer than this.
+    Parked(u64),
+    /// Connecting to a node.
+    Dial,
+    /// Request up, response down, both at once.
+    Relay,
+    /// Writing a page of our own.
+    Page,
+}
+
+/// What cut a relay short.
+pub(super) enum Broke {
+    /// The client is gone.
+    Client,
+    /// The node failed.
+    Node(FailureClass),
+    /// The request's body is malformed.
+    Flaw(Flaw),
+}
+
+/// A connection to a node.
+pub(super) struct Link {
+    pub(super) stream: TcpStream,
+    /// Whether it served before.
+    pub(super) reused: bool,
+    /// Whether a byte of the request was taken by the socket.
+    pub(super) wrote: bool,
+}
+
+/// What one request needs.
+pub(crate) struct Work<T> {
+    pub(super) phase: Phase,
+    pub(super) deadline: Duration,
+    /// Whether the connection ends after this request.
+    pub(super) close: bool,
+    lingers: bool,
+
+    /// From the client: the head at the front, then what is held of the body, then what follows it.
+    pub(super) request: Buffer,
+    pub(super) head: RequestHead,
+    pub(super) upload: Upload,
+    pub(super) to_node: Outbox,
+
+    /// From the node.
+    pub(super) reply: Buffer,
+    pub(super) reply_head: ResponseHead,
+    pub(super) download: Download,
+    pub(super) to_client: Outbox,
+    pub(super) page: Page,
+
+    pub(super) trip: Option<T>,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) link: Option<Link>,
+    pub(super) timeouts: Timeouts,
+    pub(super) began: Duration,
+    pub(super) sent: Option<Duration>,
+    pub(super) replied: Option<Duration>,
+    pub(super) status: u16,
+    /// Whether the connection that was given back had served before.
+    pub(super) reused: bool,
+    /// Whether a byte moved in this poll.
+    pub(super) moved: bool,
+}
+
+impl<T> Default for Work<T> {
+    fn default() -> Self {
+        let none = Duration::ZERO;
+        Self {
+            phase: Phase::Head,
+            deadline: NEVER,
+            close: false,
+            lingers: false,
+            request: Buffer::new(REQUEST_BUFFER),
+            head: RequestHead::default(),
+            upload: Upload::new(Framing::None, 0),
+            to_node: Outbox::default(),
+            reply: Buffer::new(REPLY_BUFFER),
+            reply_head: ResponseHead::default(),
+            download: Download::default(),
+            to_client: Outbox::default(),
+            page: Page::default(),
+            trip: None,
+            attempt: None,
+            link: None,
+            timeouts: Timeouts { connect: none, response: none, idle: none },
+            began: none,
+            sent: None,
+            replied: None,
+            status: 0,
+            reused: false,
+            moved: false,
+        }
+    }
+}
+
+impl<T> Work<T> {
+    /// When the bench wants to be polled at the latest.
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// What was read and is not yet part of a request that was carried.
+    pub(super) fn unparsed(&self) -> &[u8] {
+        self.request.filled()
+    }
+
+    /// Forgets everything, keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.request.clear();
+        self.reset();
+        self.lingers = false;
+        if self.request.capacity() > KEPT_BUFFER {
+            self.request = Buffer::new(REQUEST_BUFFER);
+        }
+    }
+
+    /// Ready for the next head; what was read of it stays.
+    fn reset(&mut self) {
+        self.phase = Phase::Head;
+        self.deadline = NEVER;
+        self.close = false;
+        self.head.reset();
+        self.upload = Upload::new(Framing::None, 0);
+        self.to_node.clear();
+        self.reply.clear();
+        self.reply_head.reset(0);
+        self.download = Download::default();
+        self.to_client.clear();
+        self.page.clear();
+        self.trip = None;
+        self.attempt = None;
+        self.link = None;
+        self.sent = None;
+        self.replied = None;
+        self.status = 0;
+        self.reused = false;
+    }
+
+    pub(super) fn lingers(&self) -> bool {
+        self.lingers
+    }
+
+    pub(super) fn linger(&mut self) {
+        self.lingers = true;
+    }
+
+    /// Reads and forgets.
+    pub(super) fn poll_discard(&mut self, task: &mut Context<'_>, client: &mut TcpStream) -> Poll<io::Result<usize>> {
+        self.request.clear();
+        self.request.poll_fill(task, client)
+    }
+}
+
+impl<T: Trip> Work<T> {
+    /// Carries on as far as it goes. Polled first when the client's stream is readable.
+    pub(super) fn poll<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Poll<After> {
+        self.moved = false;
+        if at.now >= self.deadline {
+            self.deadline = NEVER;
+            if let Turn::Done(after) = self.expire(at) {
+                return Poll::Ready(after);
+            }
+        }
+        loop {
+            let turn = match self.phase {
+                Phase::Head => self.read_head(at),
+                Phase::Parked(version) => self.wait_parked(at, version),
+                Phase::Dial => self.wait_connected(at),
+                Phase::Relay => self.relay(at),
+                Phase::Page => self.write_page(at),
+            };
+            match turn {
+                Turn::Go => {}
+                Turn::Wait => return Poll::Pending,
+                Turn::Done(after) => return Poll::Ready(after),
+            }
+        }
+    }
+
+    fn read_head<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Turn {
+        let limits = &at.lane.options().limits;
+        loop {
+            if self.request.len() > 0 {
+                match self.head.parse(self.request.filled(), limits) {
+                    Ok(Parsed::Whole) => return self.begin(at),
+                    Ok(Parsed::Foreign(why)) => return Turn::Done(After::HandOver(why)),
+                    Err(flaw) => return self.reject(at, flaw),
+                    Ok(Parsed::Partial) => {}
+                }
+            }
+            if self.request.is_full() {
+                self.request.grow((self.request.capacity() * 2).min(limits.head_bytes.max(REQUEST_BUFFER)));
+            }
+            match self.request.poll_fill(at.task, at.client) {
+                Poll::Pending if self.request.len() == 0 => return Turn::Done(After::Idle),
+                Poll::Pending => {
+                    if self.deadline == NEVER {
+                        self.deadline = at.now + at.lane.options().head_timeout;
+                    }
+                    return Turn::Wait;
+                }
+                Poll::Ready(Ok(0) | Err(_)) => return Turn::Done(After::Close),
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+    }
+
+    fn begin<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Turn {
+        self.deadline = NEVER;
+        self.began = at.now;
+        self.close = self.head.close();
+        self.upload = Upload::new(self.head.framing(), self.head.end());
+        let facts = Facts::new(&self.head, self.request.filled(), at.peer);
+        self.trip = Some(at.lane.traffic().begin(&facts, at.now));
+        self.advance(at, Event::Start)
+    }
+
+    fn relay<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Turn {
+        let limits = &at.lane.options().limits;
+        let mut result = self.pump_up(at, limits);
+        if result.is_ok() {
+            result = self.pump_down(at, limits);
+        }
+        match result {
+            Ok(()) if self.download.is_over() && self.to_client.is_empty() => self.complete(at),
+            Ok(()) => {
+                if std::mem::take(&mut self.moved) || self.deadline == NEVER {
+                    self.deadline = at.now + self.patience(at);
+                }
+                Turn::Wait
+            }
+            Err(Broke::Client) => self.abandon(at, Ending::ClientGone),
+            Err(Broke::Node(_)) if self.download.committed => self.abandon(at, Ending::CutOff),
+            Err(Broke::Node(class)) => self.node_failed(at, class),
+            Err(Broke::Flaw(_)) if self.download.committed => self.abandon(at, Ending::Rejected),
+            Err(Broke::Flaw(flaw)) => self.reject(at, flaw),
+        }
+    }
+
+    /// How long the present stretch of a relay may last without a byte.
+    fn patience<F: Traffic<Trip = T>>(&self, at: &At<'_, '_, F>) -> Duration {
+        if !self.to_client.is_empty() {
+            at.lane.options().send_timeout
+        } else if self.download.committed {
+            self.timeouts.idle
+        } else if self.waits_for_body() {
+            at.lane.options().body_timeout
+        } else {
+            self.timeouts.response
+        }
+    }
+
+    /// Whether the next byte has to come from the client.
+    fn waits_for_body(&self) -> bool {
+        self.to_node.is_empty() && !self.upload.flow.ended && !self.upload.broken && !self.upload.awaits_go_ahead
+    }
+
+    /// The time is over for whatever the phase waits for.
+    fn expire<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Turn {
+        match self.phase {
+            Phase::Head => self.reject(at, Flaw::SlowHead),
+            Phase::Parked(_) => self.advance(at, Event::Wake),
+            Phase::Dial => self.node_failed(at, FailureClass::Connect),
+            Phase::Page => self.abandon(at, Ending::ClientGone),
+            Phase::Relay if !self.to_client.is_empty() => self.abandon(at, Ending::ClientGone),
+            Phase::Relay if self.download.committed => self.abandon(at, Ending::CutOff),
+            Phase::Relay if self.waits_for_body() => self.reject(at, Flaw::SlowBody),
+            Phase::Relay => self.node_failed(at, FailureClass::Timeout),
+        }
+    }
+
+    /// The response is through.
+    fn complete<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Turn {
+        self.return_link(at);
+        self.finish(at, Ending::Complete);
+        self.next_request()
+    }
+
+    /// After a response: the next request, or the end.
+    pub(super) fn next_request(&mut self) -> Turn {
+        let used = self.upload.flow.cursor;
+        if !self.upload.flow.ended || (self.close && used < self.request.len()) {
+            return Turn::Done(After::Linger);
+        }
+        if self.close {
+            return Turn::Done(After::Close);
+        }
+        self.request.discard(0..used);
+        self.reset();
+        Turn::Go
+    }
+
+    /// Ends the exchange and the connection at once, so that the client sees a cut where there is one.
+    fn abandon<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>, ending: Ending) -> Turn {
+        self.link = None;
+        self.finish(at, ending);
+        Turn::Done(After::Close)
+    }
+
+    /// Gives the receipt, once.
+    pub(super) fn finish<F: Traffic<Trip = T>>(&mut self, at: &At<'_, '_, F>, ending: Ending) {
+        let Some(trip) = self.trip.take() else { return };
+        let facts = Facts::new(&self.head, self.request.filled(), at.peer);
+        let receipt = Receipt {
+            ending,
+            status: self.status,
+            attempt: self.attempt.take(),
+            reused: self.reused || self.link.as_ref().is_some_and(|link| link.reused),
+            began: self.began,
+            sent: self.sent,
+            replied: self.replied,
+            ended: at.now,
+            request_bytes: self.upload.flow.bytes,
+            response_bytes: self.download.bytes(),
+        };
+        trip.finish(&facts, receipt);
+    }
+}

@@ -1,0 +1,86 @@
+//! What routing sees of a request: a view over the bytes that were read, without a copy.
+
+use std::net::{IpAddr, SocketAddr};
+
+use pointsman_core::facts::{HeaderValue, RequestFacts, without_port};
+
+use crate::head::RequestHead;
+
+/// A request's head where it was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    head: &'a RequestHead,
+    bytes: &'a [u8],
+    peer: SocketAddr,
+}
+
+/// Text of bytes that were checked when the head was read; only the parser decides what passes, so anything else is
+/// shown as empty.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+impl<'a> Facts<'a> {
+    /// A view of `head` over the bytes it was read from.
+    pub fn new(head: &'a RequestHead, bytes: &'a [u8], peer: SocketAddr) -> Self {
+        Self { head, bytes, peer }
+    }
+
+    /// The client's address and port.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Host and port as the request names them.
+    pub fn authority(&self) -> &'a str {
+        text(self.head.authority().of(self.bytes))
+    }
+
+    /// The values of a field in the order sent, as bytes; `name` in any case.
+    pub fn values(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let Self { head, bytes, .. } = *self;
+        head.lines()
+            .iter()
+            .filter(move |line| line.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()))
+            .map(move |line| line.value.of(bytes))
+    }
+}
+
+impl RequestFacts for Facts<'_> {
+    fn method(&self) -> &str {
+        text(self.head.method().of(self.bytes))
+    }
+
+    fn host(&self) -> &str {
+        without_port(self.authority())
+    }
+
+    fn path(&self) -> &str {
+        match text(self.head.path().of(self.bytes)) {
+            "" => "/",
+            path => path,
+        }
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.head.query().map(|query| text(query.of(self.bytes)))
+    }
+
+    fn header(&self, name: &str) -> HeaderValue<'_> {
+        let mut found = self
+            .head
+            .lines()
+            .iter()
+            .filter(|line| line.name.of(self.bytes).eq_ignore_ascii_case(name.as_bytes()))
+            .map(|line| line.value.of(self.bytes));
+        match (found.next(), found.next()) {
+            (None, _) => HeaderValue::Absent,
+            (Some(value), None) => std::str::from_utf8(value).map_or(HeaderValue::Ambiguous, HeaderValue::One),
+            _ => HeaderValue::Ambiguous,
+        }
+    }
+
+    fn client(&self) -> Option<IpAddr> {
+        Some(self.peer.ip())
+    }
+}

@@ -1,0 +1,143 @@
+//! The seam: what the lane asks of whoever runs it. The lane moves bytes; behind these traits stand the route, the key,
+//! the policy, retries, metrics and the log line.
+//!
+//! A connection calls, in this order, for each request that it reads:
+//! [`Traffic::begin`] -> [`Trip::step`] with `Start` -> for each attempt [`Trip::timeouts`], [`Trip::drops`] and
+//! [`Trip::request_lines`], and [`Trip::step`] with what went wrong -> [`Trip::reply_lines`] or [`Trip::page`] ->
+//! [`Trip::finish`], exactly once, also when the client has gone. Only a connection whose task is dropped (a worker
+//! that is stopped) drops its trip without that.
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pointsman_config::plan::Timeouts;
+use pointsman_core::exchange::{Action, Attempt, Event, Reason};
+
+pub use crate::facts::Facts;
+pub use crate::flaw::Flaw;
+pub use crate::hand_over::HandOver;
+
+/// Decides about requests. One value serves all connections and worker threads.
+pub trait Traffic: Send + Sync + 'static {
+    /// One request under way. It holds what the request holds: the World, the exchange, the receipt so far.
+    type Trip: Trip;
+
+    /// A sound head was read.
+    fn begin(&self, facts: &Facts<'_>, now: Duration) -> Self::Trip;
+
+    /// A request is refused before it could begin, or in the middle of its body: write the page, count, log. The
+    /// connection is closed after it. Where a trip was under way it is finished besides, with `status` 0.
+    fn reject(&self, flaw: Flaw, peer: SocketAddr, page: &mut Page);
+
+    /// Whether connections are to end after the request they carry. See [`crate::wake_idle`].
+    fn draining(&self) -> bool {
+        false
+    }
+}
+
+/// One request from its head to its last byte. No call may block.
+pub trait Trip: Send + 'static {
+    /// Drives the exchange of `core`. After `Connect`, the lane holds the attempt until it failed or the response's last
+    /// byte was sent; then it is dropped or given to [`Trip::finish`].
+    fn step(&mut self, event: Event, facts: &Facts<'_>, now: Duration) -> Action;
+
+    /// Ready once the membership is newer than `version`. Polled only while parked.
+    fn poll_changed(&mut self, version: u64, context: &mut Context<'_>) -> Poll<()>;
+
+    /// The upstream timeouts of the request's service. `response` runs from the request's last byte (or the last
+    /// progress of its body); `idle` bounds the pause between two reads of the response and the life of a pooled
+    /// connection. Rounded up to some 10 ms.
+    fn timeouts(&self) -> Timeouts;
+
+    /// Whether a field of the client's is left out of what the node gets, because [`Trip::request_lines`] writes it
+    /// anew or because no client may send it. Called for each field that a proxy passes on; `name` as sent, in any case.
+    fn drops(&self, name: &[u8]) -> bool;
+
+    /// Appends fields to what the node gets, as whole lines with CR LF. Called once an attempt.
+    fn request_lines(&self, facts: &Facts<'_>, attempt: &Attempt, out: &mut Vec<u8>);
+
+    /// Appends fields to what the client gets of the node's response, as whole lines with CR LF.
+    fn reply_lines(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
+        let _ = (facts, out);
+    }
+
+    /// Writes what the client gets instead of a node's response.
+    fn page(&mut self, reason: &Reason, facts: &Facts<'_>, page: &mut Page);
+
+    /// The request is over. Takes the trip: dropping it here lets go of the World.
+    fn finish(self, facts: &Facts<'_>, receipt: Receipt);
+}
+
+/// A response that the proxy writes itself. The lane adds the first line, Content-Length and Connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Status, 400 to 599.
+    pub status: u16,
+    /// Further fields as whole lines with CR LF, e.g. Content-Type and Retry-After.
+    pub fields: Vec<u8>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Page {
+    pub(crate) fn clear(&mut self) {
+        self.status = 0;
+        self.fields.clear();
+        self.body.clear();
+    }
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// The whole response was handed to the client's socket.
+    Complete,
+    /// The proxy's own page was.
+    Page,
+    /// The client went, or left our bytes lying too long, before the end.
+    ClientGone,
+    /// The node ended or stalled in the middle of its response; the client sees that the response is cut off.
+    CutOff,
+    /// The body of the request was malformed or too slow; the connection got [`Traffic::reject`]'s page if nothing of a
+    /// response had been sent yet.
+    Rejected,
+}
+
+impl Ending {
+    /// Name for metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Page => "page",
+            Self::ClientGone => "client-gone",
+            Self::CutOff => "cut-off",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// What became of a request. Times are on the clock of `now`.
+#[derive(Debug)]
+pub struct Receipt {
+    /// How it ended.
+    pub ending: Ending,
+    /// Status sent to the client; 0 when none was.
+    pub status: u16,
+    /// The attempt whose response was passed on, or the last one. Its in-flight count falls when this is dropped.
+    pub attempt: Option<Attempt>,
+    /// Whether the last attempt used a connection that had served before.
+    pub reused: bool,
+    /// When the head was read.
+    pub began: Duration,
+    /// When the last attempt's request had been written whole.
+    pub sent: Option<Duration>,
+    /// When the last attempt's final response head had been read.
+    pub replied: Option<Duration>,
+    /// Now.
+    pub ended: Duration,
+    /// Payload bytes of the request that were read.
+    pub request_bytes: u64,
+    /// Payload bytes of the response that were written.
+    pub response_bytes: u64,
+}
