@@ -16,7 +16,7 @@ use crate::admin::{self, AdminParts, Ready};
 use crate::control::{self, ControlOptions};
 use crate::exit;
 use crate::metrics::Metrics;
-use crate::reload::{Around, Parts, Reloader};
+use crate::reload::{Around, Instead, Parts, Reloader};
 use crate::serve::Workers;
 use crate::world::WorldCell;
 use crate::world::bus::Bus;
@@ -46,8 +46,13 @@ impl Failure {
 
 /// `pointsman run`: exit codes as in [`exit`].
 pub fn run(args: &RunArgs) -> ExitCode {
+    run_with(args, None)
+}
+
+/// As [`run`], asking other policies than the sandboxed ones: what the sandbox costs is measured against that.
+pub fn run_with(args: &RunArgs, instead: Option<Instead>) -> ExitCode {
     init_log();
-    match serve(args) {
+    match serve(args, instead) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(failure) => {
             eprintln!("{}", failure.text.trim_end());
@@ -57,7 +62,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
 }
 
 /// From the file to the last request.
-fn serve(args: &RunArgs) -> Result<(), Failure> {
+fn serve(args: &RunArgs, instead: Option<Instead>) -> Result<(), Failure> {
     let (source, plan) = read(&args.config)?;
     let threads = args.threads.map_or_else(cores, usize::from);
     let metrics = Arc::new(Metrics::new());
@@ -75,6 +80,7 @@ fn serve(args: &RunArgs) -> Result<(), Failure> {
         control: control.clone(),
         metrics: Arc::clone(&metrics),
         bus: bus.clone(),
+        instead,
     };
     let (reloader, world) = room::block_on(Reloader::first(parts, &source, Arc::clone(&plan)))
         .map_err(|problems| Failure::new(exit::CONFIG, problems.render(colour())))?;

@@ -23,6 +23,7 @@ mod prove;
 mod shelf;
 mod watch;
 
+pub use build::Instead;
 use build::{Builder, InForce};
 pub use prove::{check, read};
 use shelf::Shelf;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Tells operators.
     pub bus: Bus,
+    /// Asked instead of sandboxed policies; `None` but in measurements.
+    pub instead: Option<Instead>,
 }
 
 /// Holds what the world in force was made of.
@@ -192,6 +195,7 @@ impl Reloader {
             bus: &self.parts.bus,
             in_force: &self.in_force,
             previous,
+            instead: self.parts.instead,
         };
         let policies = builder.policies(plan).map_err(|wrong| prove::problems(source, wrong))?;
         let stopped = |e: Denied| prove::whole(source, e.to_string(), "look at the log, and at the registry's disk");
@@ -232,6 +236,7 @@ impl Reloader {
             bus: &self.parts.bus,
             in_force: &self.in_force,
             previous: Some(world),
+            instead: None,
         };
         builder.try_bytes(name, wasm, plan).map_err(|wrong| format!("{}\n  help: {}", wrong.message, wrong.hint))
     }

@@ -7,6 +7,7 @@ use pointsman_config::plan::{self, Plan, PolicySource};
 use pointsman_core::cluster::membership::{Member, Membership, Standing};
 use pointsman_core::cluster::node::{Incarnation, Node, NodeSpec, Source};
 use pointsman_core::pick::picker::Picker;
+use pointsman_core::pick::policy::Policy;
 use pointsman_core::retry::RetryBudget;
 use pointsman_core::route::Router;
 use pointsman_host::{Digest, Host, Limits, OnQuarantine, WasmPolicy};
@@ -56,6 +57,9 @@ impl InForce {
     }
 }
 
+/// A policy to ask instead of the sandboxed one, so that the cost of the sandbox can be measured in the whole proxy.
+pub type Instead = fn(&plan::Service) -> Option<Arc<dyn Policy>>;
+
 /// What a build draws on.
 pub(super) struct Builder<'a> {
     pub(super) host: &'a Host,
@@ -65,6 +69,7 @@ pub(super) struct Builder<'a> {
     /// By service name.
     pub(super) in_force: &'a BTreeMap<String, InForce>,
     pub(super) previous: Option<&'a World>,
+    pub(super) instead: Option<Instead>,
 }
 
 impl Builder<'_> {
@@ -185,7 +190,8 @@ impl Builder<'_> {
                 budget: Arc::new(RetryBudget::new()),
             })
         });
-        let policy: Arc<WasmPolicy> = Arc::clone(&ready.policy);
+        let sandboxed = || -> Arc<dyn Policy> { Arc::clone(&ready.policy) as _ };
+        let policy = self.instead.and_then(|instead| instead(service)).unwrap_or_else(sandboxed);
         Service {
             plan: service.clone(),
             state,

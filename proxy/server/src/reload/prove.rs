@@ -47,8 +47,15 @@ pub fn check(file: &Path) -> Result<Plan, Problems> {
         .map_err(|e| whole(&source, e.to_string(), "run it on a machine where WebAssembly can run"))?;
     let (shelf, metrics, bus) = (Shelf::new(path.join("policies")), Arc::new(Metrics::new()), Bus::default());
     let in_force = BTreeMap::new();
-    let builder =
-        Builder { host: &host, shelf: &shelf, metrics: &metrics, bus: &bus, in_force: &in_force, previous: None };
+    let builder = Builder {
+        host: &host,
+        shelf: &shelf,
+        metrics: &metrics,
+        bus: &bus,
+        in_force: &in_force,
+        previous: None,
+        instead: None,
+    };
     match builder.policies(&plan) {
         Ok(_) => Ok(plan),
         Err(wrong) => Err(problems(&source, wrong)),

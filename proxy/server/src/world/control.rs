@@ -18,6 +18,7 @@ pub struct Control {
 
 /// One order with the place for its reply. A reply comes only after what it acknowledges is on disk.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the text of a variant speaks of its fields")]
 pub enum Order {
     /// A node joins, or says again that it is there.
     Join { service: String, spec: NodeSpec, ttl: Duration, reply: oneshot::Sender<Result<Joined, Denied>> },
@@ -58,6 +59,7 @@ pub enum Joined {
 
 /// Why an order was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the text of a variant speaks of its fields")]
 pub enum Denied {
     /// 404.
     #[error("there is no service `{0}`")]

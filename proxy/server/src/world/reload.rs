@@ -11,6 +11,7 @@ pub struct Reload {
 
 /// One order.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the text of a variant speaks of its fields")]
 pub enum Order {
     /// Read the configuration again, whatever changed.
     Now { reply: oneshot::Sender<Outcome> },
