@@ -346,7 +346,7 @@ impl<T: Trip> Work<T> {
     }
 
     /// Ends the exchange and the connection at once, so that the client sees a cut where there is one.
-    fn abandon<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>, ending: Ending) -> Turn {
+    pub(super) fn abandon<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>, ending: Ending) -> Turn {
         self.link = None;
         self.finish(at, ending);
         Turn::Done(After::Close)
