@@ -1,12 +1,22 @@
-//! Nothing stays behind: swaps by the thousand leave memory, threads and file descriptors where they were.
+//! Nothing stays behind: swaps by the thousand leave memory and mappings where they were.
+//!
+//! A binary of its own, whose tests take turns: what is measured is the whole process.
 
 use std::fs;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use pointsman_core::pick::policy::{Policy, Verdict};
 use pointsman_host::Limits;
 
-use crate::guest::{guest, host, nodes, round_robin, turn};
+#[expect(dead_code, reason = "shared with the suite, which uses all of it")]
+#[path = "../suite/guest.rs"]
+mod guest;
+
+use guest::{guest, host, nodes, round_robin, turn};
+
+/// Held by the one test that runs.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Resident memory of this process, in KiB.
 fn resident() -> u64 {
@@ -23,6 +33,7 @@ fn mappings() -> usize {
 /// 10,000 swaps of a policy for another, two instances each, between two modules that stay compiled.
 #[test]
 fn ten_thousand_swaps_leave_nothing_behind() {
+    let _turn = TURN.lock();
     let host = host();
     let members = nodes(1, 1, 4);
     let modules = ["a", "b"].map(|mark| host.compile("swapped", &round_robin(mark), Limits::default()).unwrap());
@@ -35,6 +46,7 @@ fn ten_thousand_swaps_leave_nothing_behind() {
     (0..1_000).for_each(&mut swap);
     let (memory, maps) = (resident(), mappings());
     (1_000..10_000).for_each(&mut swap);
+    println!("10,000 swaps: {memory} KiB resident after 1,000, {} KiB at the end", resident());
     // One page of linear memory kept by each of 9,000 swaps would be 36 MiB.
     assert!(resident() < memory + 8 * 1024, "{memory} KiB before, {} KiB after", resident());
     assert!(mappings() < maps + 100, "{maps} mappings before, {} after", mappings());
@@ -43,6 +55,7 @@ fn ten_thousand_swaps_leave_nothing_behind() {
 /// New modules, each compiled, used, and let go.
 #[test]
 fn hundreds_of_modules_leave_nothing_behind() {
+    let _turn = TURN.lock();
     let host = host();
     let members = nodes(1, 1, 4);
     let mut serving = None;
@@ -56,6 +69,7 @@ fn hundreds_of_modules_leave_nothing_behind() {
     let (memory, maps) = (resident(), mappings());
     (50..350).for_each(&mut load);
     assert!(host.compiled() <= 3, "{} modules are remembered", host.compiled());
+    println!("350 modules: {memory} KiB resident after 50, {} KiB at the end", resident());
     // The code of one module is about 100 KiB.
     assert!(resident() < memory + 16 * 1024, "{memory} KiB before, {} KiB after", resident());
     assert!(mappings() < maps + 100, "{maps} mappings before, {} after", mappings());
@@ -64,6 +78,7 @@ fn hundreds_of_modules_leave_nothing_behind() {
 /// A fault replaces an instance; a thousand of them leave no more behind than one.
 #[test]
 fn faults_leave_nothing_behind() {
+    let _turn = TURN.lock();
     let options = pointsman_host::HostOptions {
         workers: 1,
         tolerance: pointsman_host::Tolerance { faults: 1_000_000, window_ms: 1 },
@@ -84,9 +99,10 @@ fn faults_leave_nothing_behind() {
 /// What a policy was told does not outlive it.
 #[test]
 fn a_membership_is_let_go() {
+    let _turn = TURN.lock();
     let host = host();
     let (first, second) = (nodes(1, 1, 4), nodes(2, 2, 4));
-    let policy = crate::guest::policy(&host, "base", &first);
+    let policy = guest::policy(&host, "base", &first);
     assert!(Arc::strong_count(&first) > 1, "every worker knows it");
     for worker in 0..2 {
         policy.pick(worker, &second, &turn(0)).unwrap();
