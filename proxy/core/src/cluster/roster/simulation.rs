@@ -179,5 +179,5 @@ fn what_must_always_hold_does_under_thousands_of_schedules() {
         }
         published += simulation.version;
     }
-    assert!(published > 100_000, "the schedules did too little: {published} versions");
+    assert!(published > 60_000, "the schedules did too little: {published} versions");
 }
