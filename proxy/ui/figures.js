@@ -54,11 +54,17 @@ class History {
     while (moment.at - this.moments[0].at > 62_000) this.moments.shift();
   }
 
+  /** The reading of so many seconds ago, or the last but one when the page could not look for longer. */
+  before(seconds) {
+    const now = this.moments.at(-1);
+    const then = this.moments.find((moment) => now.at - moment.at <= seconds * 1000 + 300);
+    return then === now ? this.moments.at(-2) : then;
+  }
+
   /** The growth of a counter a second, over about so many seconds. */
   rate(read, seconds = 4) {
     const now = this.moments.at(-1);
-    const then = this.moments.find((moment) => now.at - moment.at <= seconds * 1000 + 300);
-    return rateBetween(then, now, read);
+    return rateBetween(this.before(seconds), now, read);
   }
 
   /** The same for each pair of neighbours: what a line is drawn from. */
@@ -69,14 +75,14 @@ class History {
   /** A percentile of a service's latency over the last ten seconds. */
   percentile(service, share) {
     const now = this.moments.at(-1);
-    const then = this.moments.find((moment) => now.at - moment.at <= 10_300);
-    const [a, b] = [then?.services.get(service), now?.services.get(service)];
-    return b && then !== now ? percentile(b.buckets, a ? a.buckets : new Map(), share) : null;
+    const then = this.before(10);
+    const [a, b] = [then?.services.get(service), now.services.get(service)];
+    return b && then ? percentile(b.buckets, a ? a.buckets : new Map(), share) : null;
   }
 }
 
 function rateBetween(then, now, read) {
-  if (!then || then === now) return null;
+  if (!then) return null;
   const [a, b] = [read(then), read(now)];
   if (a === undefined || b === undefined) return null;
   return b < a ? 0 : ((b - a) * 1000) / (now.at - then.at);

@@ -135,15 +135,18 @@ function mood(kind) {
 }
 
 let drawing = false;
+let changed = true;
 
 /** Keeps what came and draws once a frame: a thousand joins at once are one drawing. */
 function heard(event) {
   if (event.missed) return;
+  const same = (other) => ["kind", "service", "node", "message"].every((name) => other[name] === event[name]);
+  event.times = 1 + (events.length && same(events[0]) ? events.shift().times : 0);
   events.unshift(event);
   events.length = Math.min(events.length, 200);
   if (/reload|policy/.test(event.kind)) {
     if (event.kind !== "reload-refused") refused = null;
-    slowly();
+    changed = true;
   }
   if (drawing) return;
   drawing = true;
@@ -152,7 +155,7 @@ function heard(event) {
     setText(byId("events-count"), `the last ${events.length}`);
     byId("events").replaceChildren(...events.map((e) => el("li", { class: mood(e.kind) },
       el("time", { datetime: new Date(e.at_ms).toISOString() }, clock(e.at_ms)),
-      el("span", { class: "kind" }, e.kind),
+      el("span", { class: "kind" }, e.kind, ...(e.times > 1 ? [el("span", { class: "times" }, ` ×${e.times}`)] : [])),
       el("span", { class: "what" }, e.message, ...(e.service ? [" ", el("code", {}, [e.service, e.node].filter(Boolean).join("/"))] : [])))));
   });
 }
@@ -202,7 +205,10 @@ async function run() {
   for (let count = 0; ; count += 1) {
     if (!document.hidden) {
       await tick();
-      if (count % 5 === 0) await slowly();
+      if (changed || count % 5 === 0) {
+        changed = false;
+        await slowly();
+      }
     }
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }

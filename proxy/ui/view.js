@@ -74,7 +74,7 @@ function nodeRow(act) {
   const rate = meter("Requests a second, over the last seconds");
   const [leaseText, leaseBar] = [el("span"), el("i")];
   const lease = el("span", { class: "lease" }, leaseText, leaseBar);
-  const why = el("td", { class: "c-why why" });
+  const why = el("td", { class: "c-why why", "data-name": "Last failure" });
   const button = el("button", { type: "button" });
   let current = null;
   let longest = 0;
