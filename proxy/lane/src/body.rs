@@ -54,6 +54,7 @@ enum State {
     Trailers { lines: usize, bytes: usize },
     UntilClose,
     Done,
+    Failed(Flaw),
 }
 
 impl Decoder {
@@ -84,15 +85,24 @@ impl Decoder {
             State::Length(left) => *left,
             State::Chunked(chunks) => chunks.left(),
             State::UntilClose => u64::MAX,
-            State::Trailers { .. } | State::Done => 0,
+            State::Trailers { .. } | State::Done | State::Failed(_) => 0,
         }
     }
 
     /// The next step through `source`, which begins where the last step ended. A trailer line is asked for whole: after
-    /// `More`, come again with the same bytes and more behind them.
+    /// `More`, come again with the same bytes and more behind them. After a flaw there is nothing but that flaw.
     pub fn step(&mut self, source: &[u8], limits: &Limits) -> Result<Step, Flaw> {
+        let step = self.advance(source, limits);
+        if let Err(flaw) = step {
+            self.state = State::Failed(flaw);
+        }
+        step
+    }
+
+    fn advance(&mut self, source: &[u8], limits: &Limits) -> Result<Step, Flaw> {
         match &mut self.state {
             State::Done => Ok(Step::End { skip: 0 }),
+            State::Failed(flaw) => Err(*flaw),
             _ if source.is_empty() => Ok(Step::More { skip: 0 }),
             State::UntilClose => Ok(Step::Data { skip: 0, take: source.len() }),
             State::Length(left) => {

@@ -3,7 +3,8 @@
 //!
 //! A connection calls, in this order, for each request that it reads:
 //! [`Traffic::begin`] -> [`Trip::step`] with `Start` -> for each attempt [`Trip::timeouts`], [`Trip::drops`] and
-//! [`Trip::request_lines`], and [`Trip::step`] with what went wrong -> [`Trip::reply_lines`] or [`Trip::page`] ->
+//! [`Trip::request_lines`], and [`Trip::step`] with what went wrong -> [`Trip::reply_lines`], [`Trip::page`] or
+//! [`Trip::flaw_page`] ->
 //! [`Trip::finish`], exactly once, also when the client has gone. Only a connection whose task is dropped (a worker
 //! that is stopped) drops its trip without that.
 
@@ -26,8 +27,7 @@ pub trait Traffic: Send + Sync + 'static {
     /// A sound head was read.
     fn begin(&self, facts: &Facts<'_>, now: Duration) -> Self::Trip;
 
-    /// A request is refused before it could begin, or in the middle of its body: write the page, count, log. The
-    /// connection is closed after it. Where a trip was under way it is finished besides, with `status` 0.
+    /// A head is refused: write the page, count, log. There is no trip to finish. The connection is closed after it.
     fn reject(&self, flaw: Flaw, peer: SocketAddr, page: &mut Page);
 
     /// Whether connections are to end after the request they carry. See [`crate::wake_idle`].
@@ -65,6 +65,15 @@ pub trait Trip: Send + 'static {
     /// Writes what the client gets instead of a node's response.
     fn page(&mut self, reason: &Reason, facts: &Facts<'_>, page: &mut Page);
 
+    /// Writes what the client gets when its body turns out to be malformed or too slow and nothing of a response has been
+    /// sent yet. The connection is closed after it, and the trip finished with [`Ending::Rejected`].
+    fn flaw_page(&mut self, flaw: Flaw, facts: &Facts<'_>, page: &mut Page) {
+        let _ = facts;
+        page.status = flaw.status();
+        page.fields.extend_from_slice(b"Content-Type: text/plain\r\n");
+        page.body.extend_from_slice(flaw.sentence().as_bytes());
+    }
+
     /// The request is over. Takes the trip: dropping it here lets go of the World.
     fn finish(self, facts: &Facts<'_>, receipt: Receipt);
 }
@@ -99,8 +108,8 @@ pub enum Ending {
     ClientGone,
     /// The node ended or stalled in the middle of its response; the client sees that the response is cut off.
     CutOff,
-    /// The body of the request was malformed or too slow; the connection got [`Traffic::reject`]'s page if nothing of a
-    /// response had been sent yet.
+    /// The body of the request was malformed or too slow. The client got [`Trip::flaw_page`], or saw the response that was
+    /// under way cut off.
     Rejected,
 }
 

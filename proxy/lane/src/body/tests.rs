@@ -114,6 +114,14 @@ fn a_trailer_section_is_bounded_and_checked() {
     assert_eq!(flaw("0\r\n folded\r\n\r\n"), Flaw::Folded);
 }
 
+#[test]
+fn nothing_comes_after_a_flaw() {
+    let mut decoder = Decoder::new(Framing::Chunked);
+    assert_eq!(decoder.step(b"5\n", &Limits::default()), Err(Flaw::BareLineFeed));
+    assert_eq!(decoder.step(b"5\r\nhello\r\n0\r\n\r\n", &Limits::default()), Err(Flaw::BareLineFeed));
+    assert!(!decoder.is_done());
+}
+
 /// Chunks as some client may write them.
 fn coding(chunks: &[(Vec<u8>, bool)], trailer: bool) -> (Vec<u8>, Vec<u8>) {
     let (mut wire, mut payload) = (Vec::new(), Vec::new());

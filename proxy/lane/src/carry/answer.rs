@@ -29,10 +29,15 @@ impl<T: Trip> Work<T> {
 
     /// Refuses what is malformed, and ends the connection: where the next request begins is anybody's guess.
     pub(super) fn reject<F: Traffic<Trip = T>>(&mut self, at: &At<'_, '_, F>, flaw: Flaw) -> Turn {
-        self.finish(at, Ending::Rejected);
         self.link = None;
         self.page.clear();
-        at.lane.traffic().reject(flaw, at.peer, &mut self.page);
+        if let Some(trip) = &mut self.trip {
+            trip.flaw_page(flaw, &Facts::new(&self.head, self.request.filled(), at.peer), &mut self.page);
+            self.ending = Ending::Rejected;
+        } else {
+            at.lane.traffic().reject(flaw, at.peer, &mut self.page);
+        }
+        self.status = self.page.status;
         self.close = true;
         self.upload.flow.ended = false;
         self.write_down_page(at);
@@ -63,7 +68,7 @@ impl<T: Trip> Work<T> {
         match self.to_client.poll_flush(at.task, at.client, &[], &mut self.moved) {
             Poll::Pending => Turn::Wait,
             Poll::Ready(Ok(())) => {
-                self.finish(at, Ending::Page);
+                self.finish(at, self.ending);
                 self.next_request()
             }
             Poll::Ready(Err(_)) => {

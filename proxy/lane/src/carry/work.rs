@@ -111,6 +111,8 @@ pub(crate) struct Work<T> {
     pub(super) sent: Option<Duration>,
     pub(super) replied: Option<Duration>,
     pub(super) status: u16,
+    /// How the request ends if its page is written.
+    pub(super) ending: Ending,
     /// Whether the connection that was given back had served before.
     pub(super) reused: bool,
     /// Whether a byte moved in this poll.
@@ -142,6 +144,7 @@ impl<T> Default for Work<T> {
             sent: None,
             replied: None,
             status: 0,
+            ending: Ending::Page,
             reused: false,
             moved: false,
         }
@@ -188,6 +191,7 @@ impl<T> Work<T> {
         self.sent = None;
         self.replied = None;
         self.status = 0;
+        self.ending = Ending::Page;
         self.reused = false;
     }
 

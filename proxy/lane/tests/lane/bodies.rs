@@ -237,7 +237,34 @@ async fn a_malformed_body_is_refused_and_the_node_sees_no_end_of_it() {
     client.expect("HTTP/1.1 400 Bad Request\r\nContent-Length: 10\r\nConnection: close\r\n\r\nchunk-size").await;
     client.ends().await;
     node.ends().await;
+    let told = rig.told().await;
+    assert_eq!((told.ending, told.status, told.bytes), (Ending::Rejected, 400, (3, 0)));
+}
+
+#[tokio::test]
+async fn a_body_whose_first_bytes_are_malformed_is_refused() {
+    let mut rig = Rig::new(Setup::default()).await;
+    let mut client = rig.client().await;
+    client.send(format!("{CHUNKED_POST}5\nhello")).await;
+    client.expect("HTTP/1.1 400 Bad Request\r\nContent-Length: 14\r\nConnection: close\r\n\r\nbare-line-feed").await;
+    client.ends().await;
     assert_eq!(rig.told().await.ending, Ending::Rejected);
+}
+
+#[tokio::test]
+async fn a_body_that_turns_out_malformed_in_the_middle_of_the_reply_cuts_the_reply_off() {
+    let mut rig = Rig::new(Setup::default()).await;
+    let mut client = rig.client().await;
+    client.send(CHUNKED_POST).await;
+    let mut node = rig.node(0).await;
+    node.expect(CHUNKED_POST).await;
+    node.send(CHUNKED_OK).await;
+    client.expect("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n").await;
+    client.send("-1\r\n").await;
+    client.ends().await;
+    node.ends().await;
+    let told = rig.told().await;
+    assert_eq!((told.ending, told.status), (Ending::Rejected, 200));
 }
 
 #[tokio::test]

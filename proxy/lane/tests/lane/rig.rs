@@ -155,6 +155,11 @@ impl Trip for Ride {
         page.body.extend_from_slice(format!("{reason:?}").as_bytes());
     }
 
+    fn flaw_page(&mut self, flaw: Flaw, _: &Facts<'_>, page: &mut Page) {
+        page.status = flaw.status();
+        page.body.extend_from_slice(flaw.label().as_bytes());
+    }
+
     fn finish(self, facts: &Facts<'_>, receipt: Receipt) {
         let Some(told) = &self.robin.told else { return };
         let _ = told.send(Told {
