@@ -27,9 +27,12 @@ const PROFILE: [&str; 6] = [
 /// so running over it traps.
 const STACK: &str = "link-arg=-zstack-size=131072";
 
+/// Vectors of four, for policies that look through a list of loads. Part of the core specification since 2.0.
+const SIMD: &str = "-Ctarget-feature=+simd128";
+
 /// The flags that decide what comes out, as part of the digest.
 pub(crate) fn recipe() -> String {
-    format!("{} {STACK}", PROFILE.join(" "))
+    format!("{} {STACK} {SIMD}", PROFILE.join(" "))
 }
 
 /// Builds crates of the workspace together. Modules by crate name.
@@ -114,6 +117,7 @@ fn flags(folder: &Path, options: &Options) -> OsString {
         flags.push(text);
     };
     push(STACK);
+    push(SIMD);
     for (path, name) in [(cargo_home.as_path(), "cargo"), (folder, "policy"), (options.root.as_path(), "pointsman")] {
         push(&format!("--remap-path-prefix={}={name}", path.display()));
     }

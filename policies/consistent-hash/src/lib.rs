@@ -56,6 +56,10 @@ pub enum OnMissing {
 pub struct ConsistentHash {
     settings: Settings,
     ring: Ring,
+    /// For each node all bits where it may be picked, none where it may not.
+    live: Vec<u32>,
+    /// What the nodes that may be picked weigh together.
+    weights: u64,
 }
 
 impl Policy for ConsistentHash {
@@ -71,7 +75,7 @@ impl Policy for ConsistentHash {
         if settings.load_factor.is_some_and(|factor| !(factor > 1.0 && factor <= 100.0)) {
             return Err("`load_factor`: give a number over 1 (1.25 is usual), up to 100".to_owned());
         }
-        Ok(Self { settings, ring: Ring::default() })
+        Ok(Self { settings, ring: Ring::default(), live: Vec::new(), weights: 0 })
     }
 
     fn needs(&self) -> Needs {
@@ -87,6 +91,12 @@ impl Policy for ConsistentHash {
 
     fn standing_changed(&mut self, members: &Members) {
         self.ring.lead(self.reach(), |node| members.is_eligible(node));
+        self.live.clear();
+        self.live.resize(members.len(), 0);
+        for &node in members.eligible() {
+            self.live[node as usize] = u32::MAX;
+        }
+        self.weights = members.eligible().iter().map(|&node| weight(node, members)).sum();
     }
 
     fn pick(&self, request: &Request<'_>, members: &Members) -> Verdict {
@@ -138,14 +148,9 @@ impl ConsistentHash {
     /// with Bounded Loads", 2018): a node's room is its weight's share of all requests under way, this one included,
     /// times the factor, rounded up. Where all that may serve the key are full, the first of them.
     fn within_load(&self, hash: u64, factor: f64, request: &Request<'_>, members: &Members, tried: &[u32]) -> Verdict {
-        let weight = |node: u32| members.node(node).map_or(1, |node| u64::from(node.weight));
-        let (mut under_way, mut weights) = (1, 0);
-        for &node in members.eligible() {
-            under_way += u64::from(request.load(node));
-            weights += weight(node);
-        }
-        let each = factor * under_way as f64 / weights as f64;
-        let room = |node: u32| f64::from(request.load(node)) < (each * weight(node) as f64).ceil();
+        let loads = request.loads.iter().zip(&self.live).map(|(load, live)| u64::from(load & live));
+        let each = factor * (loads.sum::<u64>() + 1) as f64 / self.weights as f64;
+        let room = |node: u32| f64::from(request.load(node)) < (each * weight(node, members) as f64).ceil();
         let usable = |node: &u32| members.is_eligible(*node) && !tried.contains(node);
         let mut first = None;
         for node in self.ring.preference(hash, self.reach()).filter(usable) {
@@ -174,6 +179,10 @@ impl ConsistentHash {
             OnMissing::RoundRobin => members.at_turn(request.turn).into(),
         }
     }
+}
+
+fn weight(node: u32, members: &Members) -> u64 {
+    members.node(node).map_or(1, |node| u64::from(node.weight))
 }
 
 export_policy!(ConsistentHash);

@@ -77,15 +77,21 @@ impl Policy for CustomerModulo {
     fn pick(&self, request: &Request<'_>, members: &Members) -> Verdict {
         let Some(id) = id(request) else { return self.missing(request, members) };
         match self.ordinal(id, request, members) {
-            Some(ordinal) => self.serve(ordinal, members, &[]),
+            Some(ordinal) => match members.by_ordinal(ordinal).filter(|&home| members.is_eligible(home)) {
+                Some(home) => self.at_home(home),
+                None => self.fail_over(ordinal, members, &[]),
+            },
             None => Verdict::refuse(503, "no node of the service has an ordinal, and `slots` is not set"),
         }
     }
 
     fn pick_again(&self, request: &Request<'_>, members: &Members, _attempt: u32, tried: &[u32]) -> Verdict {
-        match id(request).and_then(|id| self.ordinal(id, request, members)) {
-            Some(ordinal) => self.serve(ordinal, members, tried),
-            None => self.pick(request, members).without(tried, request.random, members),
+        let Some(ordinal) = id(request).and_then(|id| self.ordinal(id, request, members)) else {
+            return self.pick(request, members).without(tried, request.random, members);
+        };
+        match members.by_ordinal(ordinal).filter(|home| members.is_eligible(*home) && !tried.contains(home)) {
+            Some(home) => self.at_home(home),
+            None => self.fail_over(ordinal, members, tried),
         }
     }
 
@@ -119,12 +125,8 @@ impl CustomerModulo {
     }
 
     #[inline]
-    fn serve(&self, ordinal: u64, members: &Members, tried: &[u32]) -> Verdict {
-        match members.by_ordinal(ordinal).filter(|home| members.is_eligible(*home) && !tried.contains(home)) {
-            Some(home) if self.settings.failover == Failover::None => Verdict::Only(home),
-            Some(home) => Verdict::Node(home),
-            None => self.fail_over(ordinal, members, tried),
-        }
+    fn at_home(&self, home: u32) -> Verdict {
+        if self.settings.failover == Failover::None { Verdict::Only(home) } else { Verdict::Node(home) }
     }
 
     #[cold]

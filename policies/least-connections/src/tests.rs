@@ -4,7 +4,7 @@ use pointsman_policy::bench::{Bench, nodes, spread, tally, turn};
 use pointsman_policy::{Request, State, Verdict};
 use proptest::prelude::*;
 
-use crate::LeastConnections;
+use crate::{LeastConnections, OUT};
 
 type Least = Bench<LeastConnections>;
 
@@ -23,7 +23,7 @@ fn the_fewest_wins() {
     let bench = Least::new("", nodes(4));
     assert_eq!(bench.pick(&loaded(0, &[3, 1, 2, 9])), Verdict::Node(1));
     assert_eq!(bench.pick(&loaded(7, &[3, 1, 2, 0])), Verdict::Node(3));
-    assert_eq!(bench.pick(&loaded(7, &[u32::MAX, u32::MAX, u32::MAX, u32::MAX])), Verdict::Node(3));
+    assert_eq!(bench.pick(&loaded(7, &[OUT - 1; 4])), Verdict::Node(3));
 }
 
 /// Caddy's fault: equals of an earlier, higher count stayed among the candidates.
@@ -66,6 +66,28 @@ proptest! {
         let lowest = bench.members().eligible().iter().map(|&node| loads[node as usize]).min();
         let picked = bench.pick(&loaded(t, &loads)).first().map(|node| loads[node as usize]);
         prop_assert_eq!(picked, lowest);
+    }
+
+    /// Over several blocks of counts, whoever is down, the least is found and its equals take turns.
+    #[test]
+    fn many_nodes(
+        loads in prop::collection::vec(1u32..4, 60..300),
+        down in prop::collection::vec(any::<prop::sample::Index>(), 0..100),
+        start in 0u64..1 << 40,
+    ) {
+        let mut bench = Least::new("", nodes(loads.len() as u32));
+        let mut states = vec![State::Up; loads.len()];
+        down.iter().for_each(|index| states[index.index(loads.len())] = State::Down);
+        bench.stand_all(&states);
+        let eligible = bench.members().eligible().to_vec();
+        let lowest = eligible.iter().map(|&node| loads[node as usize]).min().unwrap();
+        let mut ties: Vec<u32> = eligible.into_iter().filter(|&node| loads[node as usize] == lowest).collect();
+        let mut picked: Vec<u32> = (start..start + ties.len() as u64)
+            .map(|t| bench.pick(&loaded(t, &loads)).first().unwrap())
+            .collect();
+        ties.sort_unstable();
+        picked.sort_unstable();
+        prop_assert_eq!(picked, ties);
     }
 
     /// Equals are picked equally often.
