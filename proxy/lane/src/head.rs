@@ -45,7 +45,8 @@ pub enum Known {
     TransferEncoding,
     /// Connection
     Connection,
-    /// Concerns one hop only and never travels on (RFC 9110 §7.6.1): Keep-Alive, Proxy-Connection, TE, HTTP2-Settings.
+    /// Concerns one hop only and never travels on (RFC 9110 §7.6.1): Keep-Alive, Proxy-Connection, TE, HTTP2-Settings; and
+    /// names that some would take for one of these here.
     Hop,
     /// Upgrade
     Upgrade,
@@ -76,8 +77,20 @@ impl Known {
             (7, b't') => (Self::Trailer, b"trailer"),
             _ => return Self::Other,
         };
-        if name.eq_ignore_ascii_case(text) { known } else { Self::Other }
+        if name.eq_ignore_ascii_case(text) {
+            known
+        } else if is_spelt_alike(name, text) {
+            Self::Hop
+        } else {
+            Self::Other
+        }
     }
+}
+
+/// Whether two names are one to a node that turns hyphens into underscores, as CGI does (RFC 3875 §4.1.18). A
+/// `Content_Length` would pass for the length there, so it does not travel.
+fn is_spelt_alike(name: &[u8], text: &[u8]) -> bool {
+    name.iter().zip(text).all(|(a, b)| a.eq_ignore_ascii_case(b) || *a == b'_' && *b == b'-')
 }
 
 /// One field line.
@@ -195,7 +208,9 @@ mod tests {
         assert_eq!(Known::of(b"CONTENT-length"), Known::ContentLength);
         assert_eq!(Known::of(b"Transfer-Encoding"), Known::TransferEncoding);
         assert_eq!(Known::of(b"tE"), Known::Hop);
-        assert_eq!(Known::of(b"Transfer_Encoding"), Known::Other);
+        assert_eq!(Known::of(b"Transfer_Encoding"), Known::Hop);
+        assert_eq!(Known::of(b"content_length"), Known::Hop);
+        assert_eq!(Known::of(b"content.length"), Known::Other);
         assert_eq!(Known::of(b"x"), Known::Other);
     }
 }

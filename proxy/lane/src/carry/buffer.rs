@@ -20,6 +20,11 @@ impl Buffer {
         Self { data: vec![0; capacity], len: 0 }
     }
 
+    #[cfg(test)]
+    pub(super) fn holding(bytes: &[u8]) -> Self {
+        Self { data: bytes.to_vec(), len: bytes.len() }
+    }
+
     pub(super) fn filled(&self) -> &[u8] {
         &self.data[..self.len]
     }

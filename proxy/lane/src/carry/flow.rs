@@ -139,3 +139,6 @@ impl Flow {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;
