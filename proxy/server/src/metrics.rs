@@ -38,6 +38,7 @@ pub struct Metrics {
     faults: IntCounterVec,
     quarantines: IntCounterVec,
     swaps: IntCounterVec,
+    handed_over: IntCounterVec,
     generation: IntGauge,
     connections: IntGauge,
     log_dropped: IntCounter,
@@ -81,16 +82,8 @@ impl Metrics {
         let registry = Registry::new();
         let services = Arc::new(Services::new());
         register(&registry, SharedServices(Arc::clone(&services)));
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            let family = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid family");
-            register(&registry, family.clone());
-            family
-        };
-        let gauges = |name: &str, help: &str, labels: &[&str]| {
-            let family = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid family");
-            register(&registry, family.clone());
-            family
-        };
+        let counters = |name: &str, help: &str, labels: &[&str]| counters(&registry, name, help, labels);
+        let gauges = |name: &str, help: &str, labels: &[&str]| gauges(&registry, name, help, labels);
         let gauge = |name: &str, help: &str| {
             let family = IntGauge::new(name, help).expect("a valid family");
             register(&registry, family.clone());
@@ -125,6 +118,11 @@ impl Metrics {
                 &["policy"],
             ),
             swaps: counters("pointsman_policy_swaps_total", "Times a new version of a policy went live.", &["policy"]),
+            handed_over: counters(
+                "pointsman_handed_over_total",
+                "Connections that left the express lane for the full proxy.",
+                &["reason"],
+            ),
             generation: gauge("pointsman_config_generation", "Generation of the configuration in force."),
             connections: gauge("pointsman_connections", "Client connections open."),
             log_dropped: count_alone(
@@ -208,6 +206,11 @@ impl Metrics {
         self.swaps.with_label_values(&[policy]).inc();
     }
 
+    /// A connection left the express lane (`reason`: one of a fixed list).
+    pub fn handed_over(&self, reason: &str) {
+        self.handed_over.with_label_values(&[reason]).inc();
+    }
+
     /// Client connections open: add 1 on accept, -1 on close.
     pub fn connections(&self) -> &IntGauge {
         &self.connections
@@ -236,6 +239,18 @@ impl Metrics {
 
 fn count_alone(registry: &Registry, name: &str, help: &str) -> IntCounter {
     let family = IntCounter::new(name, help).expect("a valid family");
+    register(registry, family.clone());
+    family
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    let family = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid family");
+    register(registry, family.clone());
+    family
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    let family = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid family");
     register(registry, family.clone());
     family
 }

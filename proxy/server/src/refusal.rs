@@ -11,6 +11,13 @@ pub enum Why<'a> {
     Reason(&'a Reason),
     /// The request is malformed.
     BadRequest,
+    /// The request breaks a rule of HTTP or a limit.
+    Flaw {
+        /// 400 to 599.
+        status: u16,
+        /// What is wrong and what would be right.
+        sentence: &'static str,
+    },
     /// The client stopped sending its request.
     SlowClient,
     /// The proxy itself went wrong.
@@ -66,6 +73,7 @@ fn explain(why: Why<'_>) -> Text {
     let reason = match why {
         Why::Reason(reason) => reason,
         Why::BadRequest => return text(400, "bad-request", "the request is malformed", "correct the request"),
+        Why::Flaw { status, sentence } => return text(status, "bad-request", sentence, "correct the request"),
         Why::SlowClient => {
             return text(408, "client-slow", "the request's body did not come in time", "send the request again");
         }

@@ -20,9 +20,11 @@ use crate::world::WorldCell;
 mod answer;
 mod deadline;
 mod door;
+mod express;
 mod gateway;
 mod head;
 mod identity;
+mod stream;
 mod trip;
 mod worker;
 

@@ -1,5 +1,8 @@
 //! The whole proxy, as its users run it: the real binary on free ports, real nodes, real sockets.
 
+/// `whole_without_lane.rs` runs the same tests with `off`.
+const LANE: &str = "on";
+
 #[path = "whole/death.rs"]
 mod death;
 #[path = "whole/registry.rs"]

@@ -1,10 +1,14 @@
 //! A request's id, and what the node is told of who asks.
 
+use std::borrow::Cow;
+use std::io::Write;
 use std::net::IpAddr;
 
 use http::HeaderValue;
 use pingora_error::Result;
 use pingora_http::RequestHeader;
+use pointsman_core::facts::{HeaderValue as HeaderText, RequestFacts};
+use pointsman_lane::traffic::Facts;
 
 /// The header that carries the id.
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -27,8 +31,108 @@ fn sane(id: &[u8]) -> bool {
 }
 
 fn new() -> HeaderValue {
-    HeaderValue::try_from(format!("{:032x}", rand::random::<u128>()))
-        .unwrap_or_else(|_| HeaderValue::from_static("none"))
+    HeaderValue::try_from(Id::new().text()).unwrap_or_else(|_| HeaderValue::from_static("none"))
+}
+
+/// A request's id in the lane: 128 bits of our own, or what the client sent, which is read where it lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Id {
+    Made(u128),
+    Kept,
+}
+
+impl Id {
+    pub(super) fn new() -> Self {
+        Self::Made(rand::random())
+    }
+
+    pub(super) fn of(facts: &impl RequestFacts) -> Self {
+        match facts.header(REQUEST_ID) {
+            HeaderText::One(id) if sane(id.as_bytes()) => Self::Kept,
+            _ => Self::new(),
+        }
+    }
+
+    /// As text, where there is no request to read it from.
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Made(bits) => format!("{bits:032x}"),
+            Self::Kept => String::new(),
+        }
+    }
+
+    /// As text.
+    pub(super) fn read(self, facts: &impl RequestFacts) -> Cow<'_, str> {
+        match (self, facts.header(REQUEST_ID)) {
+            (Self::Kept, HeaderText::One(id)) => Cow::Borrowed(id),
+            _ => Cow::Owned(self.text()),
+        }
+    }
+
+    /// Writes the header for the node.
+    pub(super) fn write_line(self, facts: &impl RequestFacts, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"x-request-id: ");
+        match (self, facts.header(REQUEST_ID)) {
+            (Self::Kept, HeaderText::One(id)) => out.extend_from_slice(id.as_bytes()),
+            (Self::Made(bits), _) => out.extend_from_slice(&hex(bits)),
+            (Self::Kept, _) => {}
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Thirty-two hexadecimal digits, most significant first, without the formatting machinery: once a request.
+fn hex(bits: u128) -> [u8; 32] {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let mut out = [0; 32];
+    for (digits, byte) in out.chunks_exact_mut(2).zip(bits.to_be_bytes()) {
+        digits[0] = DIGITS[usize::from(byte >> 4)];
+        digits[1] = DIGITS[usize::from(byte & 15)];
+    }
+    out
+}
+
+/// Whether a client's field is left out because the node gets it written anew.
+pub(super) fn written_anew(name: &[u8]) -> bool {
+    match name.len() {
+        12 => name.eq_ignore_ascii_case(REQUEST_ID.as_bytes()),
+        15 => name.eq_ignore_ascii_case(FORWARDED_FOR.as_bytes()),
+        _ => false,
+    }
+}
+
+/// Writes whom the request comes from, after whom it says it speaks for: one line, as [`introduce`] does.
+pub(super) fn write_forwarded(facts: &Facts<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"x-forwarded-for: ");
+    for value in facts.values(FORWARDED_FOR) {
+        out.extend_from_slice(value);
+        out.extend_from_slice(b", ");
+    }
+    match facts.peer().ip().to_canonical() {
+        IpAddr::V4(client) => {
+            for (index, octet) in client.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                decimal(octet, out);
+            }
+        }
+        // Rarer, and its text has rules of its own (RFC 5952). Writing to a Vec cannot fail.
+        IpAddr::V6(client) => {
+            let _ = write!(out, "{client}");
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn decimal(octet: u8, out: &mut Vec<u8>) {
+    if octet >= 100 {
+        out.push(b'0' + octet / 100);
+    }
+    if octet >= 10 {
+        out.push(b'0' + octet / 10 % 10);
+    }
+    out.push(b'0' + octet % 10);
 }
 
 /// Adds the id, and the client to `X-Forwarded-For`: one line, since not every node joins several.
@@ -66,6 +170,18 @@ mod tests {
             let id = of(&head(ids));
             assert_eq!(id.len(), 32, "{ids:?}");
             assert_ne!(id, of(&head(ids)));
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_the_formatter_would() {
+        for octet in 0..=u8::MAX {
+            let mut out = Vec::new();
+            decimal(octet, &mut out);
+            assert_eq!(out, octet.to_string().into_bytes());
+        }
+        for bits in [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210] {
+            assert_eq!(hex(bits).to_vec(), format!("{bits:032x}").into_bytes());
         }
     }
 

@@ -19,7 +19,7 @@ use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::world::{Service, clock};
 
 /// One pick in so many is timed: reading the clock twice costs as much as a pick.
-const TIMED: u64 = 16;
+pub(super) const TIMED: u64 = 16;
 
 /// A request's books. Whatever path it takes, they are closed once, in [`super::gateway`].
 pub(super) struct Trip {
@@ -275,33 +275,55 @@ impl Trip {
             Carrier::Service(service) => (&*service.state.name, service.plan.policy.name.as_str()),
             Carrier::Tunnel(books) => (&*books.service, books.policy.as_str()),
         };
-        let by = self.last.as_ref().map(|(_, by)| *by);
-        let fault = match (by, &self.reason) {
-            (Some(By::Fallback(fault)), _) => Some(fault),
-            (_, Some(Reason::Fault(fault))) => Some(*fault),
-            _ => None,
-        };
         let took = self.started.elapsed();
+        let (by, fault) = decided(self.last.as_ref().map(|(_, by)| *by), self.reason.as_ref());
         Line {
-            time: SystemTime::now() - took,
             request_id: self.id.to_str().unwrap_or_default(),
-            client: asked.client,
-            method: asked.method,
-            path: asked.path,
-            status: sent.status,
             service,
             node: self.last.as_ref().map(|(node, _)| node.spec.id.as_str()),
             policy,
-            by: by.map(|by| if by == By::Policy { "policy" } else { "fallback" }),
-            fault: fault.map(Fault::label),
+            by,
+            fault,
             attempts: self.exchange.attempts(),
             duration_us: micros(took),
             upstream_us: self.head_after.map(micros),
-            bytes: sent.bytes,
             refused: self.refused,
-            error: sent.error,
+            ..line(SystemTime::now() - took, asked, sent)
         }
     }
+}
+
+/// A line that so far only says what was asked and sent.
+pub(super) fn line<'a>(time: SystemTime, asked: &Asked<'a>, sent: &Sent<'a>) -> Line<'a> {
+    Line {
+        time,
+        request_id: "",
+        client: asked.client,
+        method: asked.method,
+        path: asked.path,
+        status: sent.status,
+        service: NO_SERVICE,
+        node: None,
+        policy: NO_SERVICE,
+        by: None,
+        fault: None,
+        attempts: 0,
+        duration_us: 0,
+        upstream_us: None,
+        bytes: sent.bytes,
+        refused: None,
+        error: sent.error,
+    }
+}
+
+/// Who picked the last node, and the policy's fault where there was one, as the log names them.
+pub(super) fn decided(by: Option<By>, reason: Option<&Reason>) -> (Option<&'static str>, Option<&'static str>) {
+    let fault = match (by, reason) {
+        (Some(By::Fallback(fault)), _) => Some(fault),
+        (_, Some(Reason::Fault(fault))) => Some(*fault),
+        _ => None,
+    };
+    (by.map(|by| if by == By::Policy { "policy" } else { "fallback" }), fault.map(Fault::label))
 }
 
 /// What the client asked, for the log.
@@ -318,11 +340,11 @@ pub(super) struct Sent<'a> {
     pub(super) error: Option<&'a str>,
 }
 
-fn micros(took: Duration) -> u64 {
+pub(super) fn micros(took: Duration) -> u64 {
     u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn count(metrics: &ServiceMetrics, event: Event, action: &Action) {
+pub(super) fn count(metrics: &ServiceMetrics, event: Event, action: &Action) {
     match action {
         Action::Connect(attempt) => match attempt.by {
             By::Policy => metrics.picked(),

@@ -2,24 +2,25 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::FutureExt;
 use pingora_core::apps::{HttpServerApp, ServerApp};
-use pingora_core::protocols::l4::stream::Stream;
-use pingora_core::protocols::{GetSocketDigest, SocketDigest};
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
+use pointsman_lane::{Ended, Lane, Options};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use super::Shared;
 use super::deadline;
 use super::door::Share;
+use super::express::Express;
 use super::gateway::Gateway;
+use super::stream::ClientStream;
+use crate::world::clock;
 
 /// Idle connections to nodes that one worker keeps.
 const POOL: usize = 1024;
@@ -57,6 +58,7 @@ pub(super) fn start(index: usize, shared: Shared) -> io::Result<(Orders, JoinHan
 #[derive(Clone)]
 struct Welcome {
     proxy: Arc<HttpProxy<Gateway>>,
+    lane: Arc<Lane<Express>>,
     shared: Shared,
     stopping: watch::Receiver<bool>,
     /// Held by each connection; when the last is dropped, nothing runs any more.
@@ -67,7 +69,8 @@ async fn work(index: usize, shared: Shared, mut orders: mpsc::UnboundedReceiver<
     let (stop, stopping) = watch::channel(false);
     let (running, mut all_ended) = mpsc::channel(1);
     let proxy = proxy(index, &shared);
-    let welcome = Welcome { proxy: Arc::clone(&proxy), shared, stopping, running };
+    let lane = Arc::new(Lane::new(Express::new(index, shared.clone()), Options::default(), clock::now));
+    let welcome = Welcome { proxy: Arc::clone(&proxy), lane: Arc::clone(&lane), shared, stopping, running };
     let serve = async {
         loop {
             match orders.recv().await {
@@ -84,6 +87,8 @@ async fn work(index: usize, shared: Shared, mut orders: mpsc::UnboundedReceiver<
     };
     // From here on every answer says `Connection: close`, and connections that wait for a request end.
     stop.send_replace(true);
+    lane.traffic().stop();
+    pointsman_lane::wake_idle();
     proxy.http_cleanup().await;
     drop(welcome);
     tokio::select! {
@@ -104,13 +109,19 @@ fn proxy(index: usize, shared: &Shared) -> Arc<HttpProxy<Gateway>> {
 fn open(share: Share, welcome: &Welcome) {
     match TcpListener::from_std(share.socket) {
         Ok(socket) => {
-            tokio::spawn(accept(socket, share.open, share.closed, welcome.clone()));
+            tokio::spawn(accept(socket, share.asked, share.open, share.closed, welcome.clone()));
         }
         Err(error) => log::error!("a socket cannot be accepted on: {error}"),
     }
 }
 
-async fn accept(socket: TcpListener, mut open: watch::Receiver<()>, closed: std_mpsc::Sender<()>, welcome: Welcome) {
+async fn accept(
+    socket: TcpListener,
+    asked: SocketAddr,
+    mut open: watch::Receiver<()>,
+    closed: std_mpsc::Sender<()>,
+    welcome: Welcome,
+) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -119,7 +130,7 @@ async fn accept(socket: TcpListener, mut open: watch::Receiver<()>, closed: std_
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, client)) => carry(stream, client, &welcome),
+            Ok((stream, client)) => carry(stream, client, asked, &welcome),
             Err(error) => {
                 log::warn!("accept: {error}");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -128,7 +139,7 @@ async fn accept(socket: TcpListener, mut open: watch::Receiver<()>, closed: std_
     }
     // Whom the kernel has let in already would be reset when the socket closes.
     while let Some(Ok((stream, client))) = socket.accept().now_or_never() {
-        carry(stream, client, &welcome);
+        carry(stream, client, asked, &welcome);
     }
     drop(socket);
     drop(closed);
@@ -146,7 +157,7 @@ impl Drop for Counted {
     }
 }
 
-fn carry(stream: TcpStream, client: SocketAddr, welcome: &Welcome) {
+fn carry(stream: TcpStream, client: SocketAddr, asked: SocketAddr, welcome: &Welcome) {
     if let Err(error) = stream.set_nodelay(true) {
         // The client is gone already.
         log::debug!("{client}: {error}");
@@ -154,14 +165,23 @@ fn carry(stream: TcpStream, client: SocketAddr, welcome: &Welcome) {
     }
     welcome.shared.metrics.connections().inc();
     let counted = Counted { shared: welcome.shared.clone(), _running: welcome.running.clone() };
-    let mut stream = Stream::from(stream);
-    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
-    // The cell is new, so this cannot fail.
-    let _ = digest.peer_addr.set(Some(client.into()));
-    stream.set_socket_digest(digest);
     let (proxy, stopping) = (Arc::clone(&welcome.proxy), welcome.stopping.clone());
+    let world = welcome.shared.world.load();
+    // Asked at each connection, since a reload may turn the lane on or off without touching the socket.
+    let express = world.plan.listeners.iter().find(|l| l.address == asked).is_none_or(|l| l.lane);
+    let lane = express.then(|| Arc::clone(&welcome.lane));
     tokio::spawn(async move {
-        let _counted = counted;
-        proxy.process_new(Box::new(stream), &stopping).await;
+        let counted = counted;
+        let (stream, read) = match lane {
+            None => (stream, Vec::new()),
+            Some(lane) => match lane.serve(stream, client).await {
+                Ended::Closed => return,
+                Ended::HandOver { stream, read, why } => {
+                    counted.shared.metrics.handed_over(why.label());
+                    (stream, read)
+                }
+            },
+        };
+        proxy.process_new(Box::new(ClientStream::new(stream, client, read)), &stopping).await;
     });
 }

@@ -9,6 +9,13 @@ async fn generation(proxy: &Proxy) -> u64 {
     line.rsplit(' ').next().and_then(|n| n.parse().ok()).expect("a number")
 }
 
+/// The configuration with a second listener.
+fn with_listener(address: std::net::SocketAddr) -> String {
+    let text = YAML.replacen(" }]", &format!(" }}, {{ address: \"{address}\", lane: {} }}]", crate::LANE), 1);
+    assert_ne!(text, *YAML);
+    text
+}
+
 #[tokio::test]
 async fn a_file_that_is_edited_is_live_by_itself() {
     let proxy = proxy().await;
@@ -59,15 +66,14 @@ async fn a_listener_comes_and_goes_without_dropping_the_other() {
     let mut kept = pointsman_demo::client::Connection::open(proxy.addr()).await.expect("connected");
     kept.exchange(&Request::get("/echo")).await.expect("answered");
 
-    let two = YAML
-        .replace("[{ address: \"@listen@\" }]", &format!("[{{ address: \"@listen@\" }}, {{ address: \"{free}\" }}]"));
+    let two = with_listener(free);
     proxy.write_config(&two).expect("written");
     until(|| async { Request::get("/echo").send(free).await.ok().filter(|a| a.status == 200) })
         .await
         .expect("the new listener answers");
     kept.exchange(&Request::get("/echo")).await.expect("the old connection lives");
 
-    proxy.write_config(YAML).expect("written");
+    proxy.write_config(&YAML).expect("written");
     until(|| async { tokio::net::TcpStream::connect(free).await.err() }).await.expect("the listener is gone");
     kept.exchange(&Request::get("/echo")).await.expect("the old connection lives");
 }
@@ -78,10 +84,7 @@ async fn a_port_that_is_taken_refuses_the_reload() {
     let _nodes = nodes(&proxy, 1, &["api"]).await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address");
-    let two = YAML.replace(
-        "[{ address: \"@listen@\" }]",
-        &format!("[{{ address: \"@listen@\" }}, {{ address: \"{address}\" }}]"),
-    );
+    let two = with_listener(address);
     proxy.write_config(&two).expect("written");
     let outcome = proxy.admin.reload().await.expect("answered");
     assert_eq!(outcome["outcome"], "refused", "{outcome}");

@@ -1,5 +1,6 @@
 //! What every test sets up: a proxy and nodes that join it.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use pointsman_demo::harness::{Proxy, ProxyOptions};
@@ -11,9 +12,12 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_pointsman");
 /// Longer than any pause of a busy machine, so that only health decides.
 pub const LONG: Duration = Duration::from_secs(60);
 
-/// A service `api` by round robin and a service `oms` by customer, as in the demo.
-pub const YAML: &str = r#"
-listeners: [{ address: "@listen@" }]
+/// A service `api` by round robin and a service `oms` by customer, as in the demo. The same tests run with the express
+/// lane and without it.
+pub static YAML: LazyLock<String> = LazyLock::new(|| TEMPLATE.replace("@lane@", crate::LANE));
+
+const TEMPLATE: &str = r#"
+listeners: [{ address: "@listen@", lane: @lane@ }]
 admin: { address: "@admin@" }
 access_log: { path: access.log }
 registry: { store: embedded, path: registry }
@@ -32,7 +36,7 @@ routes:
 
 /// A proxy with [`YAML`].
 pub async fn proxy() -> Proxy {
-    proxy_with(YAML).await
+    proxy_with(&YAML).await
 }
 
 /// A proxy with that configuration and two workers.

@@ -1,0 +1,243 @@
+//! What the express lane asks of the server: the same routes, exchange, counters and log line as the gateway's.
+//!
+//! A trip holds no more than the request needs and allocates nothing on the steady path: the id is 128 bits until it is
+//! written, and the client's own headers are read where they lie.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use pointsman_config::plan::Timeouts;
+use pointsman_core::cluster::node::Node;
+use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Reason, Scene};
+use pointsman_core::facts::RequestFacts;
+use pointsman_core::pick::picker::By;
+use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Receipt, Traffic, Trip};
+
+use super::trip::{Asked, Sent, TIMED, count, line, micros};
+use super::{Shared, identity};
+use crate::metrics::{NO_SERVICE, ServiceMetrics};
+use crate::refusal::{CONTENT_TYPE, Why, label, refuse};
+use crate::world::{Service, clock};
+
+/// The lane's view of one worker.
+pub(super) struct Express(Arc<Worker>);
+
+struct Worker {
+    index: usize,
+    shared: Shared,
+    /// Counts requests that no route takes.
+    unrouted: Arc<ServiceMetrics>,
+    stopping: AtomicBool,
+}
+
+impl Express {
+    pub(super) fn new(index: usize, shared: Shared) -> Self {
+        let unrouted = shared.metrics.service(NO_SERVICE, NO_SERVICE);
+        Self(Arc::new(Worker { index, shared, unrouted, stopping: AtomicBool::new(false) }))
+    }
+
+    /// From now on connections end after the request they carry.
+    pub(super) fn stop(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Traffic for Express {
+    type Trip = Errand;
+
+    fn begin(&self, facts: &Facts<'_>, _: Duration) -> Errand {
+        let service = {
+            let world = self.0.shared.world.load();
+            world.router.find(facts).and_then(|route| world.by_route.get(route).cloned())
+        };
+        let random: u64 = rand::random();
+        Errand {
+            worker: Arc::clone(&self.0),
+            service,
+            id: identity::Id::of(facts),
+            exchange: Exchange::new(random),
+            timed: random % TIMED == 0,
+            last: None,
+            started: Duration::ZERO,
+            waiting: None,
+            refused: None,
+            reason: None,
+        }
+    }
+
+    fn reject(&self, flaw: Flaw, peer: SocketAddr, page: &mut Page) {
+        let why = Why::Flaw { status: flaw.status(), sentence: flaw.sentence() };
+        let id = identity::Id::new();
+        fill(page, why, &id.text());
+        let worker = &self.0;
+        worker.unrouted.request(page.status, Duration::ZERO);
+        worker.unrouted.refused(label(why));
+        if worker.shared.log.on() {
+            let asked = Asked { client: Some(peer.ip().to_canonical()), method: "-", path: "-" };
+            let sent = Sent { status: page.status, bytes: page.body.len() as u64, error: Some(flaw.label()) };
+            let books = line(SystemTime::now(), &asked, &sent);
+            let id = id.text();
+            worker.shared.log.write(&crate::access_log::Line { request_id: &id, refused: Some(label(why)), ..books });
+        }
+    }
+
+    fn draining(&self) -> bool {
+        self.0.stopping.load(Ordering::Relaxed)
+    }
+}
+
+type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// One request on its way through the lane.
+pub(super) struct Errand {
+    worker: Arc<Worker>,
+    service: Option<Arc<Service>>,
+    id: identity::Id,
+    exchange: Exchange,
+    timed: bool,
+    /// The node that was tried last, and who decided.
+    last: Option<(Arc<Node>, By)>,
+    /// When the last attempt was decided.
+    started: Duration,
+    /// Until the membership changes; only while parked.
+    waiting: Option<Waiting>,
+    /// Label under which the proxy answered by itself.
+    refused: Option<&'static str>,
+    reason: Option<Reason>,
+}
+
+impl Trip for Errand {
+    fn step(&mut self, event: Event, facts: &Facts<'_>, now: Duration) -> Action {
+        self.waiting = None;
+        let Some(service) = &self.service else { return Action::Answer(Reason::NoRoute) };
+        let scene = Scene {
+            picker: &service.picker,
+            key: service.plan.key.as_ref(),
+            retry: &service.plan.retry,
+            budget: &service.state.budget,
+            members: service.state.members(),
+            turn: &service.state.turn,
+            facts,
+            worker: self.worker.index,
+        };
+        let before = (self.timed && event == Event::Start).then(clock::now);
+        let action = self.exchange.step(&scene, event, now);
+        if let Some(before) = before {
+            service.metrics.pick_took(clock::now().saturating_sub(before));
+        }
+        count(&service.metrics, event, &action);
+        if let Action::Connect(attempt) = &action {
+            self.last = Some((Arc::clone(&attempt.node), attempt.by));
+            self.started = now;
+        }
+        action
+    }
+
+    fn poll_changed(&mut self, version: u64, context: &mut Context<'_>) -> Poll<()> {
+        let Some(service) = &self.service else { return Poll::Ready(()) };
+        let waiting = self.waiting.get_or_insert_with(|| {
+            let feed = Arc::clone(&service.state.feed);
+            Box::pin(async move {
+                // Subscribed before looking, so that a change in between is not missed.
+                let mut changed = feed.changed.subscribe();
+                while feed.cell.load().version() <= version {
+                    if changed.changed().await.is_err() {
+                        // Nobody writes any more: only the time can end the wait.
+                        std::future::pending::<()>().await;
+                    }
+                }
+            })
+        });
+        waiting.as_mut().poll(context)
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        /// Only asked with a service; a request without one never connects.
+        const NONE: Timeouts = Timeouts { connect: Duration::ZERO, response: Duration::ZERO, idle: Duration::ZERO };
+        self.service.as_ref().map_or(NONE, |service| service.plan.timeouts)
+    }
+
+    fn drops(&self, name: &[u8]) -> bool {
+        identity::written_anew(name)
+    }
+
+    fn request_lines(&self, facts: &Facts<'_>, _: &Attempt, out: &mut Vec<u8>) {
+        self.id.write_line(facts, out);
+        identity::write_forwarded(facts, out);
+    }
+
+    fn page(&mut self, reason: &Reason, facts: &Facts<'_>, page: &mut Page) {
+        let why = Why::Reason(reason);
+        self.refused = Some(label(why));
+        self.reason = Some(reason.clone());
+        fill(page, why, self.id.read(facts).as_ref());
+    }
+
+    fn finish(self, facts: &Facts<'_>, receipt: Receipt) {
+        let metrics = self.service.as_ref().map_or(&self.worker.unrouted, |service| &service.metrics);
+        let took = receipt.ended.saturating_sub(receipt.began);
+        let upstream = receipt.replied.map(|replied| replied.saturating_sub(self.started));
+        metrics.request(receipt.status, took);
+        if let Some(upstream) = upstream {
+            metrics.upstream(upstream);
+        }
+        let refused =
+            self.refused.or((receipt.ending == Ending::ClientGone && receipt.status == 0).then_some("client-gone"));
+        if let Some(label) = refused {
+            metrics.refused(label);
+        }
+        if self.worker.shared.log.on() {
+            self.write_line(facts, &receipt, took, upstream, refused);
+        }
+    }
+}
+
+impl Errand {
+    fn write_line(
+        &self,
+        facts: &Facts<'_>,
+        receipt: &Receipt,
+        took: Duration,
+        upstream: Option<Duration>,
+        refused: Option<&'static str>,
+    ) {
+        let client = Some(facts.peer().ip().to_canonical());
+        let asked = Asked { client, method: facts.method(), path: facts.path() };
+        let cut = matches!(receipt.ending, Ending::ClientGone | Ending::CutOff | Ending::Rejected);
+        let error = cut.then(|| receipt.ending.label());
+        let sent = Sent { status: receipt.status, bytes: receipt.response_bytes, error };
+        let id = self.id.read(facts);
+        let (by, fault) = super::trip::decided(self.last.as_ref().map(|(_, by)| *by), self.reason.as_ref());
+        let (service, policy) =
+            self.service.as_ref().map_or((NO_SERVICE, NO_SERVICE), |s| (&*s.state.name, s.plan.policy.name.as_str()));
+        self.worker.shared.log.write(&crate::access_log::Line {
+            request_id: id.as_ref(),
+            service,
+            node: self.last.as_ref().map(|(node, _)| node.spec.id.as_str()),
+            policy,
+            by,
+            fault,
+            attempts: self.exchange.attempts(),
+            duration_us: micros(took),
+            upstream_us: upstream.map(micros),
+            refused,
+            ..line(SystemTime::now() - took, &asked, &sent)
+        });
+    }
+}
+
+/// Writes a problem document as the lane's page.
+fn fill(page: &mut Page, why: Why<'_>, id: &str) {
+    let refusal = refuse(why, id);
+    page.status = refusal.status;
+    let head = format!("Content-Type: {CONTENT_TYPE}\r\nCache-Control: no-store\r\n{}: {id}\r\n", identity::REQUEST_ID);
+    page.fields.extend_from_slice(head.as_bytes());
+    if let Some(seconds) = refusal.retry_after {
+        page.fields.extend_from_slice(format!("Retry-After: {seconds}\r\n").as_bytes());
+    }
+    page.body.extend_from_slice(refusal.body.as_bytes());
+}

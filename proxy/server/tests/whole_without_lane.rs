@@ -1,0 +1,16 @@
+//! The tests of `whole.rs` with every request carried by pingora: what users see must not depend on who carries it.
+
+const LANE: &str = "off";
+
+#[path = "whole/death.rs"]
+mod death;
+#[path = "whole/registry.rs"]
+mod registry;
+#[path = "whole/reload.rs"]
+mod reload;
+#[path = "whole/routing.rs"]
+mod routing;
+#[path = "whole/stage.rs"]
+mod stage;
+#[path = "whole/swap.rs"]
+mod swap;
