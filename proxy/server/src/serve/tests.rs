@@ -210,7 +210,8 @@ fn world(
     let routes = vec![route("/a"), route("/b")];
     let whole = Plan {
         file: "test.yaml".into(),
-        listeners: Vec::new(),
+        // These tests are about the way over pingora; the lane has its own.
+        listeners: vec![plan::Listener { address: local(), http2: false, lane: false }],
         admin: None,
         access_log: plan::AccessLog::Off,
         registry: plan::Registry::Embedded { path: "none".into() },
