@@ -83,9 +83,7 @@ impl Policy for ConsistentHash {
     }
 
     fn members(&mut self, members: &Members) {
-        // The old ring goes first: while a large one is built, there is no room for two in a policy's memory.
-        self.ring = Ring::default();
-        self.ring = Ring::new(members.nodes(), self.settings.replicas);
+        self.ring.take(members.nodes(), self.settings.replicas);
         self.standing_changed(members);
     }
 

@@ -6,33 +6,24 @@
 //! `1 - 1/(2n - 2)` of each node's share: a node may be picked once its due is at least `1/(2n - 2)` ahead of its count,
 //! and among those the one that would first be too late is.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// The longest cycle, but for rounding and where there are more nodes than this: 256 KiB.
 const LONGEST: u64 = 1 << 16;
 
-/// The next pick of a node.
-#[derive(Debug, PartialEq, Eq)]
-struct Due {
-    node: u32,
-    weight: u64,
-    /// When it would be too late, times the weight, in units of `total / (2n - 2)` steps.
-    deadline: u64,
-    count: u64,
+/// No node.
+const NONE: u32 = u32::MAX;
+
+/// Nodes that may be picked from some step on: a list for each step, strung through `next`.
+struct Waiting {
+    first: Vec<u32>,
+    next: Vec<u32>,
 }
 
-impl Ord for Due {
-    /// Earlier deadline first; of equals the smaller weight (it has waited longer), then the lower index.
-    fn cmp(&self, other: &Self) -> Ordering {
-        let (ours, theirs) = (self.deadline * other.weight, other.deadline * self.weight);
-        ours.cmp(&theirs).then(self.weight.cmp(&other.weight)).then(self.node.cmp(&other.node))
-    }
-}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+impl Waiting {
+    fn add(&mut self, step: u64, at: u32) {
+        self.next[at as usize] = std::mem::replace(&mut self.first[step as usize], at);
     }
 }
 
@@ -45,24 +36,31 @@ pub(crate) fn cycle(weights: &[(u32, u32)]) -> Vec<u32> {
     }
     let total: u64 = weights.iter().map(|&(_, weight)| weight).sum();
     let parts = 2 * weights.len() as u64 - 2;
-    // By the step from which they may be picked.
-    let mut waiting: BinaryHeap<Reverse<(u64, Due)>> = BinaryHeap::with_capacity(weights.len());
-    let mut ready: BinaryHeap<Reverse<Due>> = BinaryHeap::with_capacity(weights.len());
-    let next = |node: u32, weight: u64, count: u64| {
-        let from = (total * (count * parts + 1)).div_ceil(parts * weight);
-        Reverse((from, Due { node, weight, deadline: count * parts + parts - 1, count }))
-    };
-    waiting.extend(weights.iter().map(|&(node, weight)| next(node, weight, 0)));
+    // The step from which a node's pick number `count` (from 0) may be made.
+    let from = |weight: u64, count: u64| (total * (count * parts + 1)).div_ceil(parts * weight);
+    // When it would be too late, in units of `total / (parts * 2^29)` steps: equal deadlines come out equal, and the
+    // rounding of others is far below what the bound leaves free. Of equals the smaller weight first (it has waited
+    // longer), then the lower index.
+    let due = |at: u32, weight: u64, count: u64| Reverse((((count + 1) * parts - 1 << 29) / weight, weight, at));
+    let mut waiting = Waiting { first: vec![NONE; total as usize + 2], next: vec![NONE; weights.len()] };
+    (0..).zip(&weights).for_each(|(at, &(_, weight))| waiting.add(from(weight, 0), at));
+    let mut counts = vec![0u64; weights.len()];
+    let mut ready = BinaryHeap::with_capacity(weights.len());
     let mut cycle = Vec::with_capacity(total as usize);
-    for step in 1..=total {
-        while waiting.peek().is_some_and(|Reverse((from, _))| *from <= step) {
-            ready.extend(waiting.pop().map(|Reverse((_, due))| Reverse(due)));
+    for step in 1..=total as usize {
+        let mut arrived = waiting.first[step];
+        while arrived != NONE {
+            ready.push(due(arrived, weights[arrived as usize].1, counts[arrived as usize]));
+            arrived = waiting.next[arrived as usize];
         }
         // The theorem says that somebody is always ready.
-        let Some(Reverse(due)) = ready.pop() else { break };
-        cycle.push(due.node);
-        if due.count + 1 < due.weight {
-            waiting.push(next(due.node, due.weight, due.count + 1));
+        let Some(Reverse((_, weight, at))) = ready.pop() else { break };
+        cycle.push(weights[at as usize].0);
+        let count = &mut counts[at as usize];
+        *count += 1;
+        if *count < weight {
+            // Not before the next step: the node was picked at this one.
+            waiting.add(from(weight, *count).max(step as u64 + 1), at);
         }
     }
     cycle
