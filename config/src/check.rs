@@ -2,6 +2,7 @@
 //! it finds there, and returns what it understood. The plan is used only if nothing was reported.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use crate::plan::{Mark, Plan};
@@ -32,17 +33,22 @@ pub(crate) struct Checks<'a> {
     source: &'a Source,
     found: RefCell<Vec<Problem>>,
     left_out: Cell<usize>,
+    /// Places about which enough was said.
+    silenced: RefCell<HashSet<(usize, usize)>>,
 }
 
 impl<'a> Checks<'a> {
     pub(crate) fn new(source: &'a Source) -> Self {
-        Self { source, found: RefCell::default(), left_out: Cell::new(0) }
+        Self { source, found: RefCell::default(), left_out: Cell::new(0), silenced: RefCell::default() }
     }
 
     /// Notes a problem. An empty hint is none.
     pub(crate) fn report(&self, mark: Mark, message: impl Into<String>, hint: impl Into<String>) {
         let mut found = self.found.borrow_mut();
         let (message, hint) = (message.into(), hint.into());
+        if self.silenced.borrow().contains(&(mark.line, mark.column)) {
+            return;
+        }
         // An alias shows the same value, with the same fault, in several places.
         if found.iter().any(|p| (p.line, p.column) == (mark.line, mark.column) && p.message == message) {
             return;
@@ -53,6 +59,11 @@ impl<'a> Checks<'a> {
         }
         let problem = self.source.problem(mark, message);
         found.push(if hint.is_empty() { problem } else { problem.help(hint) });
+    }
+
+    /// Drops later problems at this very place: they would follow from one that was told.
+    pub(crate) fn silence(&self, mark: Mark) {
+        self.silenced.borrow_mut().insert((mark.line, mark.column));
     }
 
     /// The text of the line that a mark stands on.
@@ -76,6 +87,9 @@ impl<'a> Checks<'a> {
     }
 }
 
+/// What the file as a whole is called in messages.
+const WHOLE: &str = "the configuration";
+
 const FILE: Known = Known {
     fields: &["listeners", "admin", "access_log", "registry", "lane", "policies", "services", "routes"],
     later: &[],
@@ -84,7 +98,7 @@ const FILE: Known = Known {
 /// Builds the plan; what was reported on the way decides whether it may be used.
 pub(crate) fn plan(root: &Node, checks: &Checks, known_policies: &[&str]) -> Plan {
     repeats::check(root, checks);
-    let file = Fields::open(checks, root, "the configuration", &FILE);
+    let file = Fields::open(checks, root, WHOLE, &FILE);
     let policies = policies::brought(&file);
     let mut names: Vec<&str> = known_policies.to_vec();
     names.extend(policies.keys().map(String::as_str));

@@ -24,16 +24,24 @@ impl Filler<'_> {
     fn fill(&mut self, node: &mut Node) {
         let mark = node.mark;
         match &mut node.value {
-            Value::Text(text) if text.text.contains("${") => *text = self.expand(&text.text, mark),
+            Value::Text(text) if text.text.contains("${") => {
+                match self.expand(&text.text, mark) {
+                    Some(expanded) => *text = expanded,
+                    // What is wrong with half a value says nothing new.
+                    None => self.checks.silence(mark),
+                }
+            }
             Value::List(items) => items.iter_mut().for_each(|item| self.fill(item)),
             Value::Map(entries) => entries.iter_mut().for_each(|entry| self.fill(&mut entry.value)),
             _ => {}
         }
     }
 
-    fn expand(&mut self, text: &str, mark: Mark) -> Text {
+    /// `None` if a problem was reported.
+    fn expand(&mut self, text: &str, mark: Mark) -> Option<Text> {
         let mut out = String::new();
         let mut from_env = false;
+        let mut whole = true;
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             if let Some(before) = before.strip_suffix('$') {
@@ -46,17 +54,20 @@ impl Filler<'_> {
             let Some((reference, after)) = after.split_once('}') else {
                 let hint = "write `${NAME}`, or `$${` for the characters themselves";
                 self.checks.report(self.place(mark, "${"), "`${` without its `}`", hint);
-                return Text { text: out, from_env: true };
+                return None;
             };
-            out.push_str(&self.value(reference, mark));
+            match self.value(reference, mark) {
+                Some(value) => out.push_str(&value),
+                None => whole = false,
+            }
             from_env = true;
             rest = after;
         }
         out.push_str(rest);
-        Text { text: out, from_env }
+        whole.then_some(Text { text: out, from_env })
     }
 
-    fn value(&mut self, reference: &str, mark: Mark) -> String {
+    fn value(&mut self, reference: &str, mark: Mark) -> Option<String> {
         let (name, default) =
             reference.split_once(":-").map_or((reference, None), |(name, default)| (name, Some(default)));
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -64,7 +75,7 @@ impl Filler<'_> {
             let message = format!("{} is not the name of a variable", quote(name));
             let hint = "letters, digits and `_`: `${NAME}` or `${NAME:-default}`";
             self.checks.report(self.place(mark, &format!("${{{reference}")), message, hint);
-            return String::new();
+            return None;
         }
         // As in a shell, `:-` also takes the place of a variable that is set but empty.
         let set = (self.env)(name).filter(|value| default.is_none() || !value.is_empty());
@@ -72,14 +83,14 @@ impl Filler<'_> {
             let message = format!("the environment has no variable {}", quote(name));
             let hint = format!("set it, or give a default: `${{{name}:-default}}`");
             self.checks.report(self.place(mark, &format!("${{{name}")), message, hint);
-            return String::new();
+            return None;
         };
         if let Some(left) = self.left.checked_sub(value.len()) {
             self.left = left;
-            return value;
+            return Some(value);
         }
         self.checks.report(mark, "variables add more than 4 MiB to this file", "");
-        String::new()
+        None
     }
 
     /// The place of the reference itself, if it stands on the line where the value starts.

@@ -70,7 +70,10 @@ impl Source {
             column: mark.column,
             message: message.into(),
             hint: None,
-            excerpt: self.line(mark.line).map(|line| Excerpt::of(line, mark.column)),
+            excerpt: self
+                .line(mark.line)
+                .filter(|line| !line.trim().is_empty())
+                .map(|line| Excerpt::of(line, mark.column)),
         }
     }
 

@@ -234,6 +234,10 @@ fn settle(node: &mut Node, holder: Mark) {
 fn forbidden_character(source: &Source) -> Option<Problem> {
     let allowed =
         |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}') || c >= '\u{10000}';
+    // Most files are plain ASCII, which a look at the bytes settles.
+    if source.text().bytes().all(|b| matches!(b, b' '..=b'~' | b'\t' | b'\n' | b'\r')) {
+        return None;
+    }
     let (at, found) = source.text().char_indices().find(|(_, c)| !allowed(*c))?;
     let problem = source
         .problem(source.mark_of_byte(at), format!("the character U+{:04X} is not allowed in YAML", u32::from(found)));
@@ -245,14 +249,20 @@ fn crowded(source: &Source) -> Option<Problem> {
     let mut left = MAX_BREAKS;
     for line in source.text().lines().filter(|line| !line.trim_start().starts_with('#')) {
         let bytes = line.as_bytes();
-        let begins = |at: usize| match bytes[at] {
-            b',' | b'[' | b'{' | b':' => true,
-            b'-' | b'?' => bytes.get(at + 1).is_none_or(|next| matches!(next, b' ' | b'\t')),
-            _ => false,
-        };
-        left = left.saturating_sub(1 + (0..bytes.len()).filter(|at| begins(*at)).count());
+        left = left.saturating_sub(usize::from(!line.is_empty()));
+        for (at, byte) in bytes.iter().enumerate() {
+            let begins = match byte {
+                b',' | b'[' | b'{' | b':' => true,
+                b'-' | b'?' => bytes.get(at + 1).is_none_or(|next| matches!(next, b' ' | b'\t')),
+                _ => false,
+            };
+            left = left.saturating_sub(usize::from(begins));
+            if left == 0 {
+                return Some(too_much(source, Mark { line: 1, column: 1 }));
+            }
+        }
     }
-    (left == 0).then(|| too_much(source, Mark { line: 1, column: 1 }))
+    None
 }
 
 fn too_much(source: &Source, mark: Mark) -> Problem {
@@ -266,11 +276,19 @@ fn too_much(source: &Source, mark: Mark) -> Problem {
 
 /// What a person is told when the text is not YAML.
 fn refused(source: &Source, error: &serde_yaml::Error, over_bounds: bool) -> Problem {
-    let mark = error.location().map_or(Mark { line: 1, column: 1 }, |l| Mark { line: l.line(), column: l.column() });
+    let said = error.to_string();
+    let mark = match error.location() {
+        Some(place) => Mark { line: place.line(), column: place.column() },
+        // The one error without a place that has one: the line that starts the document too many.
+        None if said.contains("more than one document") => {
+            let line = source.text().lines().enumerate().filter(|(_, line)| line.starts_with("---")).last();
+            Mark { line: line.map_or(1, |(index, _)| index + 1), column: 1 }
+        }
+        None => Mark { line: 1, column: 1 },
+    };
     if over_bounds {
         return too_much(source, mark);
     }
-    let said = error.to_string();
     let place = format!(" at line {} column {}", mark.line, mark.column);
     let said = said.replacen(&place, "", 1);
     let line = source.line(mark.line).unwrap_or_default();

@@ -89,7 +89,6 @@ fn what_would_take_much_memory_is_refused() {
     assert!(refusal(&"- a\n".repeat(200_000)).message.contains("more than"));
     assert!(refusal(&",".repeat(4 << 20)).message.contains("more than"));
     assert!(refusal("a: &a [*a, *a]").message.contains("nested"));
-    assert!(refusal(&"[".repeat(200)).message.contains("YAML"));
     assert!(refusal(&format!("{}{}", "[".repeat(200), "]".repeat(200))).message.contains("nested"));
 }
 

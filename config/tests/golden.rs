@@ -92,6 +92,18 @@ fn bad_files_are_refused_in_the_words_beside_them() {
 }
 
 #[test]
+fn nothing_expected_has_lost_its_input() {
+    for (folder, extension) in [("tests/golden/good", "json"), ("tests/golden/bad", "err")] {
+        for entry in fs::read_dir(here(folder)).expect("readable") {
+            let path = entry.expect("readable").path();
+            let other =
+                path.with_extension(if path.extension().is_some_and(|e| e == "yaml") { extension } else { "yaml" });
+            assert!(other.exists(), "{} has no {}", path.display(), other.display());
+        }
+    }
+}
+
+#[test]
 fn every_scenario_that_users_copy_is_right() {
     let files = yaml_files("scenarios");
     assert!(files.len() >= 5, "only {} files", files.len());

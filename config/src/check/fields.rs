@@ -26,6 +26,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) what: String,
     /// Where a problem with the mapping as a whole is shown.
     pub(crate) mark: Mark,
+    /// Whether it is a mapping at all: in what is none, no field is missed.
+    pub(crate) is_mapping: bool,
     entries: &'a [Entry],
 }
 
@@ -61,7 +63,7 @@ impl<'a> Fields<'a> {
                 }
             }
         }
-        Self { checks, what, mark: node.mark, entries }
+        Self { checks, what, mark: node.mark, is_mapping: matches!(node.value, Value::Map(_)), entries }
     }
 
     /// A field of what may be a mapping, before it is known which fields it may have.
@@ -93,7 +95,7 @@ impl<'a> Fields<'a> {
 
     /// "`field` of service `oms`".
     pub(crate) fn label(&self, name: &str) -> String {
-        format!("`{name}` of {}", self.what)
+        if self.what == super::WHOLE { format!("`{name}`") } else { format!("`{name}` of {}", self.what) }
     }
 
     /// Reports that a value is not what the field wants.
@@ -114,6 +116,7 @@ impl<'a> Fields<'a> {
         if node.is_none() {
             let (mark, message) = match self.entry(name) {
                 Some(entry) => (entry.key_mark, format!("{} has no value", self.label(name))),
+                None if !self.is_mapping => return None,
                 None => (self.mark, format!("{} has no `{name}`", self.what)),
             };
             self.checks.report(mark, message, "it cannot be left out");
@@ -187,13 +190,13 @@ impl<'a> Fields<'a> {
     /// A duration within bounds.
     pub(crate) fn duration(&self, name: &str, bounds: RangeInclusive<Duration>) -> Option<Duration> {
         let time = self.measured(name, "a duration", units::duration)?;
-        self.within(name, time, &bounds, units::show_duration)
+        self.within(name, "a duration", time, &bounds, units::show_duration)
     }
 
     /// A size in bytes within bounds.
     pub(crate) fn size(&self, name: &str, bounds: RangeInclusive<u64>) -> Option<u64> {
         let size = self.measured(name, "a size", units::size)?;
-        self.within(name, size, &bounds, units::show_size)
+        self.within(name, "a size", size, &bounds, units::show_size)
     }
 
     /// A share, written as a percentage.
@@ -215,6 +218,7 @@ impl<'a> Fields<'a> {
     fn within<T: PartialOrd + Copy>(
         &self,
         name: &str,
+        noun: &str,
         value: T,
         bounds: &RangeInclusive<T>,
         show: fn(T) -> String,
@@ -224,7 +228,7 @@ impl<'a> Fields<'a> {
         }
         let (least, most) = (show(*bounds.start()), show(*bounds.end()));
         let node = self.get(name)?;
-        self.wrong(name, node, format!("{least} to {most}"), "");
+        self.wrong(name, node, format!("{noun} from {least} to {most}"), "");
         None
     }
 
@@ -236,7 +240,8 @@ impl<'a> Fields<'a> {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             let hint = super::words::meant(node.as_text().unwrap_or_default(), known.iter().copied());
             let hint = hint.map(|word| format!("did you mean `{word}`?")).unwrap_or_default();
-            self.wrong(name, node, format!("one of {}", list(&known)), hint);
+            let one_of = if known.len() > 1 { "one of " } else { "" };
+            self.wrong(name, node, format!("{one_of}{}", list(&known)), hint);
         }
         chosen.map(|(_, value)| *value)
     }
@@ -245,11 +250,12 @@ impl<'a> Fields<'a> {
     pub(crate) fn address(&self, name: &str, to_connect: bool) -> Option<SocketAddr> {
         let node = self.get(name)?;
         let text = match &node.value {
-            Value::Text(text) => text.text.as_str(),
-            _ => "",
+            Value::Text(text) => text.text.clone(),
+            Value::Int(number) => number.to_string(),
+            _ => String::new(),
         };
         let Ok(address) = text.parse::<SocketAddr>() else {
-            self.wrong(name, node, "an IP address and a port", address_hint(text));
+            self.wrong(name, node, "an IP address and a port", address_hint(&text));
             return None;
         };
         if to_connect && (address.port() == 0 || address.ip().is_unspecified()) {
@@ -315,7 +321,7 @@ impl<'a> Fields<'a> {
 
 fn address_hint(text: &str) -> String {
     let looks_like_port = |port: &str| port.parse::<u16>().is_ok();
-    if let Some(port) = text.strip_prefix(':').filter(|port| looks_like_port(port)) {
+    if let Some(port) = Some(text.strip_prefix(':').unwrap_or(text)).filter(|port| looks_like_port(port)) {
         return format!("write `0.0.0.0:{port}` for every interface, or `127.0.0.1:{port}` for this machine alone");
     }
     if let Ok(ip) = text.parse::<std::net::IpAddr>() {

@@ -97,9 +97,9 @@ fn http(fields: &Fields) -> Option<Probe> {
         let hint = if path.starts_with('/') {
             "percent-encode spaces and what is not ASCII; no `#`"
         } else {
-            "for example /health"
+            "start it with `/`, for example /health"
         };
-        fields.wrong("http", fields.get("http")?, "a path that starts with `/`", hint);
+        fields.wrong("http", fields.get("http")?, "a path", hint);
         return None;
     }
     Some(Probe::Http { path: path.into(), expect, host: host.map(Into::into), headers })

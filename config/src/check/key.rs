@@ -14,6 +14,9 @@ pub(crate) fn key(service: &Fields) -> Option<KeyRule> {
     let node = service.get("key")?;
     let fields = Fields::open(service.checks, node, format!("`key` of {}", service.what), &KEY);
     let given: Vec<&str> = KEY.fields.iter().copied().filter(|name| fields.has(name)).collect();
+    for name in &given {
+        fields.require(name);
+    }
     let rule = match given.as_slice() {
         ["header"] => KeyRule::Header(fields.token("header", "the name of a header")?.to_ascii_lowercase()),
         ["cookie"] => KeyRule::Cookie(fields.token("cookie", "the name of a cookie")?.into()),
@@ -48,8 +51,5 @@ pub(crate) fn key(service: &Fields) -> Option<KeyRule> {
         }
         [_] => return None,
     };
-    for name in given {
-        fields.require(name);
-    }
     Some(rule)
 }

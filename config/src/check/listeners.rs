@@ -15,7 +15,7 @@ const ADMIN: Known = Known { fields: &["address", "token_file"], later: &[] };
 pub(crate) fn listeners(file: &Fields) -> (Vec<Listener>, Option<Admin>) {
     let lane = file.switch("lane").unwrap_or(true);
     let items = file.list("listeners");
-    if items.is_empty() && file.get("listeners").is_none_or(|node| node.kind() == "a list") {
+    if file.is_mapping && items.is_empty() && file.get("listeners").is_none_or(|node| node.kind() == "a list") {
         let hint = "add `listeners:` with `- address: 127.0.0.1:8080`";
         file.checks.report(file.key_mark("listeners"), "there is no listener, so no request could come in", hint);
     }

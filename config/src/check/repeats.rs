@@ -15,6 +15,7 @@ pub(crate) fn check(node: &Node, checks: &Checks) {
                 if entry.key == "<<" {
                     let hint = "YAML 1.2 has no merge keys; write the fields out";
                     checks.report(entry.key_mark, "`<<` does not merge mappings here", hint);
+                    checks.silence(entry.key_mark);
                 } else if let Some(line) = first.insert(entry.key.as_str(), entry.key_mark.line) {
                     let hint = format!("it stands on line {line} already; keep one");
                     checks.report(entry.key_mark, format!("the key {} is written twice", quote(&entry.key)), hint);

@@ -111,7 +111,7 @@ fn one_path(fields: &Fields, name: &str) -> Option<String> {
     } else {
         "percent-encode spaces, `*` and what is not ASCII".into()
     };
-    fields.wrong(name, fields.get(name)?, "a path that starts with `/`", hint);
+    fields.wrong(name, fields.get(name)?, "a path", hint);
     None
 }
 
