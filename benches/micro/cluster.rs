@@ -8,10 +8,10 @@ use pointsman_core::key::stable_hash;
 use pointsman_core::pick::policy::Ask;
 
 /// Different requests, asked in turn; more than the branch predictor learns by heart.
-pub const REQUESTS: usize = 4096;
+pub(crate) const REQUESTS: usize = 4096;
 
 /// Nodes with ordinals from 1, weights from 1 to 5, a zone and two labels.
-pub fn specs(count: usize) -> Vec<NodeSpec> {
+pub(crate) fn specs(count: usize) -> Vec<NodeSpec> {
     let spec = |i: usize| NodeSpec {
         id: format!("oms-{}", i + 1),
         ordinal: Some(i as u64 + 1),
@@ -24,7 +24,7 @@ pub fn specs(count: usize) -> Vec<NodeSpec> {
 }
 
 /// A membership of so many nodes: one in eleven down, one in seven degraded, the rest up.
-pub fn membership(version: u64, roster: u64, count: usize) -> Arc<Membership> {
+pub(crate) fn membership(version: u64, roster: u64, count: usize) -> Arc<Membership> {
     let member = |(i, spec): (usize, NodeSpec)| Member {
         node: Arc::new(Node { spec, incarnation: Incarnation(i as u64), source: Source::Static, load: Arc::default() }),
         standing: standing(i),
@@ -43,14 +43,14 @@ fn standing(i: usize) -> Standing {
 }
 
 /// A request: what a pick is asked, with a key of its own.
-pub struct Question {
+pub(crate) struct Question {
     key: String,
     hash: u64,
     random: u64,
 }
 
 /// The requests, the same on every run.
-pub fn questions() -> Vec<Question> {
+pub(crate) fn questions() -> Vec<Question> {
     let question = |i: u64| {
         let key = (i * 7_919 % 100_003).to_string();
         Question { hash: stable_hash(&key), random: stable_hash(&format!("chance {i}")), key }
@@ -60,7 +60,7 @@ pub fn questions() -> Vec<Question> {
 
 impl Question {
     /// Asked at some turn.
-    pub fn at(&self, turn: u64) -> Ask<'_> {
+    pub(crate) fn at(&self, turn: u64) -> Ask<'_> {
         Ask {
             turn,
             random: self.random,

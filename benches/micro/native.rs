@@ -5,7 +5,7 @@ use pointsman_core::pick::policy::Ask;
 use pointsman_policy::{Needs, Node, Policy, Request, Runtime, Standing, State, Verdict};
 
 /// A policy that was set up natively, with the buffer for its loads.
-pub struct Native<P> {
+pub(crate) struct Native<P> {
     runtime: Runtime<P>,
     needs: Needs,
     loads: Vec<u32>,
@@ -13,14 +13,14 @@ pub struct Native<P> {
 
 impl<P: Policy> Native<P> {
     /// Sets a policy up over a membership.
-    pub fn new(settings: &str, membership: &Membership) -> Self {
+    pub(crate) fn new(settings: &str, membership: &Membership) -> Self {
         let (mut runtime, needs) = Runtime::configure(settings).expect("the settings are good");
         runtime.members(nodes(membership), &standing(membership));
         Self { runtime, needs, loads: Vec::new() }
     }
 
     /// Picks. Loads are read as the host reads them.
-    pub fn pick(&mut self, membership: &Membership, ask: &Ask<'_>) -> Verdict {
+    pub(crate) fn pick(&mut self, membership: &Membership, ask: &Ask<'_>) -> Verdict {
         if self.needs.loads {
             self.loads.clear();
             self.loads.extend(membership.members().iter().map(|m| m.node.load.in_flight()));

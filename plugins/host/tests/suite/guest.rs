@@ -13,10 +13,10 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 /// The contract, as the repository holds it.
-pub const WIT: &str = include_str!("../../../wit/policy.wit");
+pub(crate) const WIT: &str = include_str!("../../../wit/policy.wit");
 
 /// Where the guests stand.
-pub fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests")
 }
 
@@ -38,19 +38,19 @@ fn parts(text: &str) -> BTreeMap<&str, String> {
 }
 
 /// The component of a guest in `tests/guests`.
-pub fn guest(name: &str) -> Vec<u8> {
+pub(crate) fn guest(name: &str) -> Vec<u8> {
     let path = folder().join(format!("{name}.wat"));
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     assemble(name, &text, WIT)
 }
 
 /// The plain round robin from which the guests are made, with a mark that makes its digest its own.
-pub fn round_robin(mark: &str) -> Vec<u8> {
+pub(crate) fn round_robin(mark: &str) -> Vec<u8> {
     assemble("base", &format!(";;; module\n(data (i32.const 2048) \"{mark}\")\n"), WIT)
 }
 
 /// A component of a guest's text against some version of the contract.
-pub fn assemble(name: &str, text: &str, wit: &str) -> Vec<u8> {
+pub(crate) fn assemble(name: &str, text: &str, wit: &str) -> Vec<u8> {
     let base = fs::read_to_string(folder().join("base.wat")).expect("base.wat");
     let mut whole = parts(&base);
     let template = whole.remove("").expect("the module");
@@ -67,27 +67,27 @@ pub fn assemble(name: &str, text: &str, wit: &str) -> Vec<u8> {
 }
 
 /// A host for two workers.
-pub fn host() -> Host {
+pub(crate) fn host() -> Host {
     Host::new(HostOptions { workers: 2, ..HostOptions::default() }).expect("this machine runs WebAssembly")
 }
 
 /// A guest, compiled under default limits.
-pub fn compiled(host: &Host, name: &str) -> Arc<Module> {
+pub(crate) fn compiled(host: &Host, name: &str) -> Arc<Module> {
     host.compile(name, &guest(name), Limits::default()).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// A guest, set up over some nodes without settings.
-pub fn policy(host: &Host, name: &str, membership: &Arc<Membership>) -> Arc<WasmPolicy> {
+pub(crate) fn policy(host: &Host, name: &str, membership: &Arc<Membership>) -> Arc<WasmPolicy> {
     host.policy(&compiled(host, name), "{}", membership, None, None).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
 /// A membership of `count` nodes, all up.
-pub fn nodes(version: u64, roster: u64, count: usize) -> Arc<Membership> {
+pub(crate) fn nodes(version: u64, roster: u64, count: usize) -> Arc<Membership> {
     standing(version, roster, &vec![Standing::Up; count])
 }
 
 /// A membership of nodes that stand like this.
-pub fn standing(version: u64, roster: u64, standing: &[Standing]) -> Arc<Membership> {
+pub(crate) fn standing(version: u64, roster: u64, standing: &[Standing]) -> Arc<Membership> {
     let member = |(i, standing): (usize, &Standing)| Member {
         node: Arc::new(Node {
             spec: NodeSpec {
@@ -109,6 +109,6 @@ pub fn standing(version: u64, roster: u64, standing: &[Standing]) -> Arc<Members
 }
 
 /// The first attempt of the request with this turn.
-pub fn turn(turn: u64) -> Ask<'static> {
+pub(crate) fn turn(turn: u64) -> Ask<'static> {
     Ask { turn, attempt: 1, ..Ask::default() }
 }
