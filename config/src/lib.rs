@@ -1,6 +1,6 @@
 //! The configuration: YAML text in, a checked [`plan::Plan`] out, or every problem at once.
 //!
-//! What was written passes three stations. [`yaml`] turns text into a tree that mirrors the file, each value with its
+//! What was written passes three stations. `yaml` turns text into a tree that mirrors the file, each value with its
 //! place (`raw`). `env` fills in `${VAR}`. `check` walks the tree, gathers every problem and builds the plan. A plan
 //! that leaves this crate is whole: its names exist, its numbers are within bounds.
 

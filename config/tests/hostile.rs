@@ -118,7 +118,9 @@ proptest! {
     }
 
     #[test]
-    fn any_tree_of_known_words_is_answered(entries in prop::collection::vec((prop::sample::select(&FIELDS[..8]), yaml()), 0..8)) {
+    fn any_tree_of_known_words_is_answered(
+        entries in prop::collection::vec((prop::sample::select(&FIELDS[..8]), yaml()), 0..8),
+    ) {
         let text: String = entries.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
         survives(&text);
     }
