@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use pointsman_core::pick::policy::{Policy, Verdict};
 use pointsman_host::Limits;
 
-#[expect(dead_code, reason = "shared with the suite, which uses all of it")]
 #[path = "../suite/guest.rs"]
 mod guest;
 
