@@ -156,6 +156,18 @@ fn an_owner_that_failed_may_come_back_as_another_life() {
 }
 
 #[test]
+fn a_response_that_is_there_is_passed_on_rather_than_parked() {
+    let stage = Stage::new(&owner(), "GET", 3);
+    stage.publish(1, &[(node(1), Up)]);
+    let mut timeline = Timeline::new(stage);
+    timeline.then(0, Event::Start).then(3, failed(FailureClass::Status(503)));
+    timeline.reads(
+        "0 > start > connect n1 v1 #1 Policy
+         3 > Status(503) > pass on",
+    );
+}
+
+#[test]
 fn nobody_is_parked_longer_than_a_minute() {
     let policy = Scripted::list(true, [Ok(Verdict::Park(u32::MAX))]);
     let stage = Stage::new(&policy, "GET", 2);
