@@ -127,7 +127,7 @@ fn flags(folder: &Path, options: &Options) -> OsString {
 /// The manifest and the module that one of cargo's messages tells of, if it does.
 fn artifact(message: &Value) -> Option<(PathBuf, PathBuf)> {
     let library = message["target"]["crate_types"].as_array()?.iter().any(|kind| kind == "cdylib");
-    let mut files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
-    let module = files.find(|file| library && file.ends_with(".wasm"))?;
-    Some((PathBuf::from(message["manifest_path"].as_str()?), PathBuf::from(module)))
+    let mut files = message["filenames"].as_array()?.iter().filter_map(Value::as_str).map(PathBuf::from);
+    let module = files.find(|file| library && file.extension().is_some_and(|extension| extension == "wasm"))?;
+    Some((PathBuf::from(message["manifest_path"].as_str()?), module))
 }

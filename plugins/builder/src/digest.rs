@@ -103,7 +103,7 @@ fn locked(manifests: &str, lock: &str) -> String {
             let depends =
                 |manifest: &str| manifest.strip_prefix(&name).is_some_and(|rest| rest.starts_with([' ', '.', '=']));
             if manifests.lines().any(depends) {
-                found.push_str(&format!("{name} {version}\n"));
+                found.extend([name.as_str(), " ", version.as_str(), "\n"]);
             }
         }
     }
@@ -111,7 +111,8 @@ fn locked(manifests: &str, lock: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).expect("half a byte is a hex digit");
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    match run(&Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("policy-build: {error}");
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<ExitCode, BuildError> {
+fn run(arguments: &Arguments) -> Result<ExitCode, BuildError> {
     let here = std::env::current_dir().map_err(|cause| BuildError::File { path: ".".into(), cause })?;
     let options = Options { force: arguments.force, progress: true, ..Options::find(&here)? };
     let policies = options.root.join("policies");
@@ -65,10 +65,12 @@ fn run(arguments: Arguments) -> Result<ExitCode, BuildError> {
     let out = arguments.out.clone().unwrap_or_else(|| policies.join("dist"));
     if arguments.check {
         let problems = stale(&policies, &out, &options.root)?;
-        problems.iter().for_each(|problem| println!("{problem}"));
+        for problem in &problems {
+            println!("{problem}");
+        }
         return Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    let chosen = choose(crates(&policies)?, &arguments)?;
+    let chosen = choose(crates(&policies)?, arguments)?;
     for built in build_crates(&chosen, &out, &options)? {
         let note = if built.rebuilt { "built" } else { "fresh" };
         println!("{note} {:24} {:>7} bytes  {}", built.name, built.bytes, built.file.display());

@@ -20,7 +20,7 @@ pub(crate) fn remainder(id: &str, modulus: u64) -> Option<u64> {
     }
     let rest = if digits.len() <= CHUNK {
         number(digits)? % modulus
-    } else if modulus <= u64::from(u32::MAX) {
+    } else if u32::try_from(modulus).is_ok() {
         by_chunks(digits, modulus)?
     } else {
         by_digits(digits, modulus)?

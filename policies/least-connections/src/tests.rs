@@ -77,7 +77,9 @@ proptest! {
     ) {
         let mut bench = Least::new("", nodes(loads.len() as u32));
         let mut states = vec![State::Up; loads.len()];
-        down.iter().for_each(|index| states[index.index(loads.len())] = State::Down);
+        for index in down {
+            states[index.index(loads.len())] = State::Down;
+        }
         bench.stand_all(&states);
         let eligible = bench.members().eligible().to_vec();
         let lowest = eligible.iter().map(|&node| loads[node as usize]).min().unwrap();

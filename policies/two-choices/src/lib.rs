@@ -52,7 +52,7 @@ fn better(request: &Request<'_>, from: &[u32]) -> Verdict {
 /// the correction: the bias is below `count` in 2^32).
 #[inline]
 fn draw(bits: u64, count: u64) -> usize {
-    (bits * count >> 32) as usize
+    ((bits * count) >> 32) as usize
 }
 
 export_policy!(TwoChoices);

@@ -48,7 +48,7 @@ impl Columns {
     /// The node at some random bits: the upper half says which column, the lower half where in it.
     #[inline]
     pub(crate) fn at(&self, random: u64) -> Option<u32> {
-        let at = (random >> 32) * self.0.len() as u64 >> 32;
+        let at = ((random >> 32) * self.0.len() as u64) >> 32;
         let column = self.0.get(at as usize)?;
         Some(if random & 0xFFFF_FFFF < column.split { column.lower } else { column.upper })
     }

@@ -41,7 +41,7 @@ pub(crate) fn cycle(weights: &[(u32, u32)]) -> Vec<u32> {
     // When it would be too late, in units of `total / (parts * 2^29)` steps: equal deadlines come out equal, and the
     // rounding of others is far below what the bound leaves free. Of equals the smaller weight first (it has waited
     // longer), then the lower index.
-    let due = |at: u32, weight: u64, count: u64| Reverse((((count + 1) * parts - 1 << 29) / weight, weight, at));
+    let due = |at: u32, weight: u64, count: u64| Reverse(((((count + 1) * parts - 1) << 29) / weight, weight, at));
     let mut waiting = Waiting { first: vec![NONE; total as usize + 2], next: vec![NONE; weights.len()] };
     (0..).zip(&weights).for_each(|(at, &(_, weight))| waiting.add(from(weight, 0), at));
     let mut counts = vec![0u64; weights.len()];

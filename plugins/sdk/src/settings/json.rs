@@ -250,15 +250,12 @@ struct Decimal {
 impl Decimal {
     fn push(&mut self, digit: u8, fraction: bool) {
         let longer = self.mantissa.checked_mul(10).and_then(|tens| tens.checked_add(u64::from(digit)));
-        match longer.filter(|_| !self.full) {
-            Some(longer) => {
-                self.mantissa = longer;
-                self.exponent -= i32::from(fraction);
-            }
-            None => {
-                self.full = true;
-                self.exponent += i32::from(!fraction);
-            }
+        if let Some(longer) = longer.filter(|_| !self.full) {
+            self.mantissa = longer;
+            self.exponent -= i32::from(fraction);
+        } else {
+            self.full = true;
+            self.exponent += i32::from(!fraction);
         }
     }
 
@@ -266,10 +263,10 @@ impl Decimal {
     /// a few units of the last place elsewhere.
     fn float(&self) -> f64 {
         let mut value = self.mantissa as f64;
-        let mut left = self.exponent.unsigned_abs().min(400);
+        let mut left = self.exponent.abs().min(400);
         while left > 0 {
             let step = left.min(22);
-            let power = 10f64.powi(step as i32);
+            let power = 10f64.powi(step);
             value = if self.exponent < 0 { value / power } else { value * power };
             left -= step;
         }
@@ -305,8 +302,8 @@ mod tests {
             any::<bool>().prop_map(serde_json::Value::from),
             any::<u64>().prop_map(serde_json::Value::from),
             (i64::MIN..0).prop_map(serde_json::Value::from),
-            (-9_999_999i64..9_999_999, 1u32..6)
-                .prop_map(|(n, d)| serde_json::Value::from((n * 10 + 1) as f64 / 10f64.powi(d as i32))),
+            (-9_999_999i64..9_999_999, 1i32..6)
+                .prop_map(|(n, d)| serde_json::Value::from((n * 10 + 1) as f64 / 10f64.powi(d))),
             ".{0,12}".prop_map(serde_json::Value::from),
         ];
         leaf.prop_recursive(4, 40, 6, |inner| {
@@ -330,13 +327,13 @@ mod tests {
         fn it_refuses_what_serde_json_refuses(text in r#"[\[\]{}:,"\\0-9eE.+ tfnrula-]{1,12}"#) {
             let theirs = serde_json::from_str::<serde_json::Value>(&text);
             match (read(&text), theirs) {
-                (Ok(_), Ok(_)) => {}
                 (Ok(ours), Err(_)) => {
-                    let huge = matches!(ours, Value::Float(value) if value.is_infinite()) || text.contains('e') || text.contains('E');
+                    // Powers of ten that no float holds, and no text at all.
+                    let huge = matches!(ours, Value::Float(value) if value.is_infinite()) || text.contains(['e', 'E']);
                     prop_assert!(huge || text.trim().is_empty(), "{text:?} was read as {ours:?}");
                 }
                 (Err(cause), Ok(value)) => prop_assert!(cause.starts_with("the same key twice"), "{value}: {cause}"),
-                (Err(_), Err(_)) => {}
+                _ => {}
             }
         }
 

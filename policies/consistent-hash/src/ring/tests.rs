@@ -60,7 +60,7 @@ fn arcs_follow_the_weights() {
 
 #[test]
 fn a_huge_ring_is_bounded() {
-    for nodes in [weighted(&[65_535; 40]), weighted(&[1; 20_000])] {
+    for nodes in [weighted(&[65_535; 40]), weighted(&vec![1; 20_000])] {
         let ring = of(&nodes, 100);
         assert!(ring.points.at.len() as u64 <= MOST, "{} points", ring.points.at.len());
         let mut seen = vec![false; nodes.len()];
