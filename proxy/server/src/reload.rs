@@ -98,7 +98,9 @@ impl Reloader {
                 Some(()) = changed.recv() => {
                     tokio::time::sleep(SETTLE).await;
                     let _ = changed.try_recv();
-                    self.reload(&world, &around).await;
+                    if watch.differs() {
+                        self.reload(&world, &around).await;
+                    }
                 }
             }
         }

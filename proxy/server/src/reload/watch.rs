@@ -1,9 +1,11 @@
 //! Says when a file that the configuration rests on may have changed.
 //!
-//! Folders are watched, not files: editors write a new file and rename it, and a symlink may be swapped. What changed
-//! is not trusted either; the reload compares contents.
+//! Folders are watched, not files: editors write a new file and rename it, and a symlink may be swapped. Other files of
+//! those folders change too (a log beside the configuration, say), so an event only leads to a look at the files that
+//! matter, and nothing is read again while they are what they were.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -13,6 +15,20 @@ use tokio::sync::mpsc;
 pub(super) struct Watch {
     watcher: Option<RecommendedWatcher>,
     folders: BTreeSet<PathBuf>,
+    files: Vec<PathBuf>,
+    seen: Vec<Option<Trace>>,
+}
+
+/// What tells one content of a file from another without reading it: device, inode, length, time of the last write and
+/// of the last change in nanoseconds.
+type Trace = (u64, u64, u64, i128, i128);
+
+/// Follows links, so a link that was swapped leaves another trace. `None`: nothing is there.
+fn trace(file: &PathBuf) -> Option<Trace> {
+    let found = std::fs::metadata(file).ok()?;
+    let time = |seconds: i64, nanoseconds: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    let (written, changed) = (time(found.mtime(), found.mtime_nsec()), time(found.ctime(), found.ctime_nsec()));
+    Some((found.dev(), found.ino(), found.size(), written, changed))
 }
 
 impl Watch {
@@ -29,12 +45,17 @@ impl Watch {
         if let Err(error) = &made {
             log::warn!("files cannot be watched ({error}); use SIGHUP or POST /v1/config/reload after a change");
         }
-        (Self { watcher: made.ok(), folders: BTreeSet::new() }, told)
+        (Self { watcher: made.ok(), folders: BTreeSet::new(), files: Vec::new(), seen: Vec::new() }, told)
     }
 
     /// Watches the folders of exactly these files, and of what they link to.
     pub(super) fn files<'a>(&mut self, files: impl Iterator<Item = &'a Path>) {
-        let wanted: BTreeSet<PathBuf> = files.flat_map(folders).collect();
+        let files: Vec<PathBuf> = files.map(Path::to_owned).collect();
+        if files != self.files {
+            self.seen = files.iter().map(trace).collect();
+            self.files = files;
+        }
+        let wanted: BTreeSet<PathBuf> = self.files.iter().flat_map(|file| folders(file)).collect();
         let Some(watcher) = &mut self.watcher else { return };
         for gone in self.folders.difference(&wanted) {
             // A folder that was removed cannot be unwatched; that is what was wanted.
@@ -46,6 +67,16 @@ impl Watch {
             }
         }
         self.folders = wanted;
+    }
+}
+
+impl Watch {
+    /// Whether any of the files is another than at the last look.
+    pub(super) fn differs(&mut self) -> bool {
+        let now: Vec<_> = self.files.iter().map(trace).collect();
+        let differs = now != self.seen;
+        self.seen = now;
+        differs
     }
 }
 

@@ -139,3 +139,30 @@ async fn a_termination_finishes_what_runs() {
     assert_eq!(answer.status, 200);
     assert_eq!(proxy.ended().await.expect("ended"), Some(0));
 }
+
+#[tokio::test]
+async fn a_log_beside_a_refused_file_leads_to_no_further_reload() {
+    let proxy = proxy().await;
+    let _nodes = nodes(&proxy, 1, &["api"]).await;
+    std::fs::write(proxy.config(), "listeners: 7").expect("written");
+    let refused = |text: &str| -> u64 {
+        let line = text.lines().find(|l| l.starts_with("pointsman_reloads_total{outcome=\"refused\"}"));
+        line.and_then(|l| l.rsplit(' ').next()).and_then(|n| n.parse().ok()).unwrap_or(0)
+    };
+    let first = proxy.admin.answers("/metrics", |a| refused(&a.text()) > 0).await.expect("refused by itself").text();
+    // Each of these requests is a line in the access log, which lies in the folder that is watched.
+    for _ in 0..50 {
+        Request::get("/echo").send(proxy.addr()).await.expect("answered");
+    }
+    proxy.write_config(&YAML.replace("match: {}", "match: { path: /after }")).expect("written");
+    until(|| async { Request::get("/x").send(proxy.addr()).await.ok().filter(|a| a.status == 404) })
+        .await
+        .expect("a good file is live");
+    let last = proxy.admin.get("/metrics").await.expect("metrics").text();
+    assert!(
+        refused(&last) <= refused(&first) + 1,
+        "reloads without a change: {} then {}",
+        refused(&first),
+        refused(&last)
+    );
+}
