@@ -13,7 +13,7 @@ if [ ! -e /usr/lib/nginx/modules/ngx_http_lua_module.so ]; then
 fi
 PATH="$PATH:/usr/sbin:/sbin"
 # A thousand idle connections, twice (client and upstream), in this process, its children and the proxies.
-ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+ulimit -n "$(ulimit -Hn)"
 
 target=${CARGO_TARGET_DIR:-target}
 arguments=("$@")

@@ -52,8 +52,8 @@ struct Arguments {
     #[arg(long, default_value_t = 64)]
     connections: usize,
     /// Idle connections by which memory is measured; 0 leaves that out
-    #[arg(long, default_value_t = 1000)]
-    idle: usize,
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(..=5000))]
+    idle: u16,
     /// Folder for the results (default: benches/runs/DATE-MACHINE)
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -68,6 +68,8 @@ struct Results {
     seconds: u64,
     rounds: Vec<Round>,
     idle: Vec<Idle>,
+    /// Who could not take part, and why.
+    left_out: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -90,6 +92,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         seconds: arguments.seconds,
         rounds: Vec::new(),
         idle: Vec::new(),
+        left_out: Vec::new(),
     };
     for scenario in &arguments.scenarios {
         measure_scenario(arguments, *scenario, folder.path(), &mut results)?;
@@ -113,12 +116,12 @@ fn measure_scenario(
     for contender in &arguments.contenders {
         match contender.start(scenario, &addresses, &arguments.ours, folder) {
             Ok(started) => running.push(started),
-            Err(problem) => eprintln!("{scenario}: {contender} is left out: {problem}"),
+            Err(problem) => results.left_out.push(format!("{scenario}: {contender} is left out: {problem}")),
         }
     }
     if arguments.idle > 0 {
         for proxy in &running {
-            results.idle.push(measure::idle(proxy, scenario, arguments.idle)?);
+            results.idle.push(measure::idle(proxy, scenario, usize::from(arguments.idle))?);
         }
     }
     let turns = running.len();

@@ -43,6 +43,9 @@ pub(crate) fn report(results: &Results) -> String {
             );
         }
     }
+    for problem in &results.left_out {
+        let _ = writeln!(text, "\n{}", problem.trim_end());
+    }
     text
 }
 
