@@ -74,6 +74,7 @@ impl Reloader {
         reloader.in_force = policies;
         source.text().clone_into(&mut reloader.text);
         reloader.parts.metrics.generation(world.generation);
+        prove::warn_of_what_is_not_enforced(&world.plan);
         Ok((reloader, world))
     }
 
@@ -156,6 +157,7 @@ impl Reloader {
         };
         world.store(Arc::new(next));
         (around.live)(&plan);
+        prove::warn_of_what_is_not_enforced(&plan);
         self.announce(&policies);
         self.in_force = policies;
         source.text().clone_into(&mut self.text);
