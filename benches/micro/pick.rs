@@ -2,6 +2,7 @@
 //!
 //! `pick/POLICY/wasm/N` against `pick/POLICY/native/N`, with N nodes; `told/POLICY/members/N` is a whole new list of
 //! nodes with one pick, `told/POLICY/standing/N` a changed standing with one pick.
+#![expect(missing_docs, reason = "criterion_group! writes a function without any")]
 
 use std::hint::black_box;
 use std::sync::Arc;
