@@ -19,7 +19,12 @@ const NGINX_MODULES: &str = "/usr/lib/nginx/modules";
 pub(crate) enum Contender {
     Nginx,
     Haproxy,
+    /// As it is shipped.
     Ours,
+    /// The same binary with `lane: off`: every request carried by pingora.
+    Pingora,
+    /// The same proxy with its rule as plain Rust (`native-proxy`): what the sandbox costs.
+    Native,
 }
 
 /// A proxy or node that accepts.
@@ -36,6 +41,8 @@ impl fmt::Display for Contender {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Ours => "ours",
+            Self::Pingora => "pingora",
+            Self::Native => "native",
         })
     }
 }
@@ -55,19 +62,24 @@ impl Contender {
         let (file, text) = match self {
             Self::Nginx => ("nginx.conf", nginx(scenario, nodes, &dir)?),
             Self::Haproxy => ("haproxy.cfg", haproxy(scenario, nodes)),
-            Self::Ours => ("ours.yaml", yaml(scenario, nodes)),
+            Self::Ours | Self::Native => ("ours.yaml", yaml(scenario, nodes)),
+            Self::Pingora => {
+                ("ours.yaml", yaml(scenario, nodes).replace("address: @listen@", "{ address: @listen@, lane: off }"))
+            }
         };
         let config = dir.join(file);
         fs::write(&config, text.replace("@listen@", &listen.to_string())).map_err(|problem| problem.to_string())?;
         let mut command = match self {
             Self::Nginx => Command::new("nginx"),
             Self::Haproxy => Command::new("haproxy"),
-            Self::Ours => Command::new(ours),
+            Self::Ours | Self::Pingora => Command::new(ours),
+            Self::Native => Command::new(ours.with_file_name("native-proxy")),
         };
         match self {
             Self::Nginx => command.arg("-p").arg(&dir).arg("-c").arg(&config),
             Self::Haproxy => command.arg("-db").arg("-f").arg(&config),
-            Self::Ours => command.arg("run").arg("-c").arg(&config).args(["--threads", "1"]),
+            Self::Native => command.arg("-c").arg(&config).args(["--threads", "1"]),
+            Self::Ours | Self::Pingora => command.arg("run").arg("-c").arg(&config).args(["--threads", "1"]),
         };
         accepting(self.to_string(), &mut command, listen, &dir)
     }
