@@ -65,7 +65,7 @@ until_true() {
     done
 }
 
-accepts() { taken 9901; }
+answers() { curl -fsS -o /dev/null "$admin_url/livez" 2>/dev/null; }
 ready() { curl -fsS -o /dev/null "$admin_url/readyz" 2>/dev/null; }
 nodes_up() {
     local service up
@@ -128,7 +128,8 @@ main() {
     # The substituted process only prefixes lines; $! is the proxy itself.
     "$bin/pointsman" run -c "$config" > >(sed -u 's/^/proxy | /') 2>&1 &
     proxy=$!
-    until_true 60 "the proxy opens its admin API" accepts
+    # The nodes would wait by themselves, but would say so.
+    until_true 60 "$admin_url/livez answers 200" answers
     for n in 1 2 3; do
         "$bin/demo-node" --id "oms-$n" --ordinal "$n" --join "$admin_url" --service oms --service api &
         nodes+=($!)
