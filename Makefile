@@ -1,7 +1,7 @@
 # Everything a newcomer types. Each target installs what it needs; the work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test policies bench peers lint
+.PHONY: help run test policies bench peers faults lint
 
 help: ## this list
 	@printf 'Targets:\n'
@@ -22,6 +22,9 @@ bench: ## microbenchmarks: route, key, picks (Wasm beside native), membership
 
 peers: ## side by side with nginx and HAProxy; ARGS='--rounds 5 --scenario small' is handed on
 	@scripts/peers.sh $(ARGS)
+
+faults: ## nodes killed, policies and configurations swapped under load; ARGS='--only deaths' is handed on
+	@scripts/faults.sh $(ARGS)
 
 lint: ## formatting, clippy, shellcheck; cargo-deny where it is installed
 	@scripts/lint.sh

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# `make faults`: nodes killed, policies and configurations swapped, all under load; what clients notice. Arguments go to
+# `faults`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/need.sh
+. scripts/need.sh
+
+need_build
+target=${CARGO_TARGET_DIR:-target}
+arguments=("$@")
+if [[ " $* " != *" --pointsman "* ]]; then
+    echo "Building the proxy as it is shipped (fat LTO: several minutes the first time) ..."
+    cargo build --locked --profile dist -p pointsman --bin pointsman
+    arguments+=(--pointsman "$target/dist/pointsman")
+fi
+if [[ " $* " != *" --tools "* ]]; then
+    cargo build --locked --release -p pointsman-demo --bins
+    arguments+=(--tools "$target/release")
+fi
+cargo build --locked --workspace --bin faults
+exec "$target/debug/faults" "${arguments[@]}"
