@@ -21,7 +21,7 @@ const CHECKPOINT: &str = "checkpoint";
 const LOCK: &str = "lock";
 
 /// A log shorter than this is not worth a checkpoint: reading a mebibyte back takes milliseconds.
-pub const LOG_BYTES: usize = 1 << 20;
+pub(crate) const LOG_BYTES: usize = 1 << 20;
 
 /// Why the registry cannot be opened or written.
 #[derive(Debug, thiserror::Error)]
