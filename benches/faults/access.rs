@@ -25,6 +25,8 @@ pub(crate) struct Line {
     pub(crate) node: String,
     /// Nodes tried.
     pub(crate) attempts: u32,
+    /// Why the proxy answered by itself.
+    pub(crate) refused: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +38,7 @@ struct Raw {
     attempts: u32,
     duration_us: u64,
     upstream_us: Option<u64>,
+    refused: Option<String>,
 }
 
 impl Line {
@@ -62,7 +65,15 @@ fn parse(line: &str) -> Option<Line> {
     let took = raw.duration_us as f64 / 1e3;
     // The body follows the head of the answer, so this is late by the time of the body: never too early.
     let last_attempt = began + took - raw.upstream_us.map_or(0.0, |upstream| upstream as f64 / 1e3);
-    Some(Line { began, ended: began + took, last_attempt, status: raw.status, node: raw.node, attempts: raw.attempts })
+    Some(Line {
+        began,
+        ended: began + took,
+        last_attempt,
+        status: raw.status,
+        node: raw.node,
+        attempts: raw.attempts,
+        refused: raw.refused,
+    })
 }
 
 /// `2026-11-21T13:42:03.123Z` in milliseconds since 1970.

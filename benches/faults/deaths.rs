@@ -158,7 +158,15 @@ mod tests {
     use super::*;
 
     fn line(began: f64, node: &str, attempts: u32, status: u16) -> Line {
-        Line { began, ended: began + 2.0, last_attempt: began + 1.0, status, node: node.into(), attempts }
+        Line {
+            began,
+            ended: began + 2.0,
+            last_attempt: began + 1.0,
+            status,
+            node: node.into(),
+            attempts,
+            refused: None,
+        }
     }
 
     #[test]

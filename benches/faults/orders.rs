@@ -34,8 +34,19 @@ struct Kill {
     in_flight: usize,
     /// Of those, how many failed.
     failed: usize,
-    /// Orders that failed although they came once the node was gone, until the next kill.
-    failed_later: usize,
+    /// Orders that failed although they came once the node was gone, before the next kill.
+    failed_later: Vec<Late>,
+}
+
+/// An order that came once the node was gone, and failed.
+#[derive(Debug, Serialize)]
+struct Late {
+    /// How long after, in milliseconds; the log's stamps are whole ones.
+    after: f64,
+    /// The node tried last.
+    node: String,
+    status: u16,
+    refused: Option<String>,
 }
 
 /// Kills each node in turn while orders come in.
@@ -88,10 +99,19 @@ fn kills_of(killed: &[(String, Killed)], log: &[Line]) -> Vec<Kill> {
             node: node.clone(),
             in_flight: at_node.len(),
             failed: at_node.iter().filter(|line| line.failed()).count(),
-            failed_later: after.iter().filter(|line| line.failed()).count(),
+            failed_later: after
+                .iter()
+                .filter(|line| line.failed() && line.ended < until)
+                .map(|line| late(line, killed))
+                .collect(),
         }
     };
     killed.iter().zip(next).map(one).collect()
+}
+
+fn late(line: &Line, killed: &Killed) -> Late {
+    let Line { began, status, node, refused, .. } = line;
+    Late { after: began - killed.gone, node: node.clone(), status: *status, refused: refused.clone() }
 }
 
 fn repeats(mut ids: Vec<String>) -> Vec<String> {
@@ -106,7 +126,7 @@ impl Orders {
         let all = |of: fn(&Kill) -> usize| self.kills.iter().map(|kill| of(kill) as f64).collect::<Vec<_>>();
         let in_flight: usize = self.kills.iter().map(|kill| kill.in_flight).sum();
         let at_death: usize = self.kills.iter().map(|kill| kill.failed).sum();
-        let later: usize = self.kills.iter().map(|kill| kill.failed_later).sum();
+        let later: usize = self.kills.iter().map(|kill| kill.failed_later.len()).sum();
         let failed = self.load.failed;
         let mut whole = Verdict::judged(
             NAME,
@@ -125,7 +145,7 @@ impl Orders {
                 NAME,
                 "failed although they came once the node was gone",
                 "0",
-                all(|kill| kill.failed_later),
+                all(|kill| kill.failed_later.len()),
                 later == 0,
             ),
             Verdict::judged(NAME, "orders executed twice", "0", [self.twice.len() as f64], self.twice.is_empty()),
@@ -145,7 +165,7 @@ mod tests {
     use super::*;
 
     fn line(began: f64, ended: f64, node: &str, status: u16) -> Line {
-        Line { began, ended, last_attempt: began, status, node: node.into(), attempts: 1 }
+        Line { began, ended, last_attempt: began, status, node: node.into(), attempts: 1, refused: None }
     }
 
     #[test]
@@ -160,8 +180,8 @@ mod tests {
             line(499.0, 502.0, "b", 502),
         ];
         let kills = kills_of(&[("a".into(), killed(100.0)), ("b".into(), killed(500.0))], &log);
-        let figures: Vec<_> = kills.iter().map(|kill| (kill.in_flight, kill.failed, kill.failed_later)).collect();
-        assert_eq!(figures, [(2, 1, 2), (1, 1, 0)]);
+        let figures: Vec<_> = kills.iter().map(|kill| (kill.in_flight, kill.failed, kill.failed_later.len())).collect();
+        assert_eq!(figures, [(2, 1, 1), (1, 1, 0)]);
     }
 
     #[test]
