@@ -177,6 +177,12 @@ impl Trip for Errand {
         fill(page, why, self.id.read(facts).as_ref());
     }
 
+    fn flaw_page(&mut self, flaw: Flaw, facts: &Facts<'_>, page: &mut Page) {
+        let why = Why::Flaw { status: flaw.status(), sentence: flaw.sentence() };
+        self.refused = Some(label(why));
+        fill(page, why, self.id.read(facts).as_ref());
+    }
+
     fn finish(self, facts: &Facts<'_>, receipt: Receipt) {
         let metrics = self.service.as_ref().map_or(&self.worker.unrouted, |service| &service.metrics);
         let took = receipt.ended.saturating_sub(receipt.began);
