@@ -26,6 +26,8 @@ struct Death {
     node: String,
     /// From the kill to the last attempt that was sent to the dead node; 0 when none was.
     last_attempt: f64,
+    /// The longest that a request was held up at the dead node before it went elsewhere.
+    held_up: f64,
     /// Attempts that met the dead node.
     met: usize,
     /// From the kill to `down` in the admin report.
@@ -101,7 +103,8 @@ fn death(seen: &Seen, log: &[Line]) -> Death {
         .filter(|line| line.ended >= killed.at && line.began < revived.started && line.tried(node))
         .filter(|line| line.attempts > 1 || line.failed())
         .collect();
-    let last = met.iter().map(|line| line.last_attempt - killed.at).fold(0.0, f64::max);
+    let last = met.iter().map(|line| line.last_failed_attempt() - killed.at).fold(0.0, f64::max);
+    let held_up = met.iter().map(|line| line.last_attempt - line.began).fold(0.0, f64::max);
     let first = log
         .iter()
         .filter(|line| line.node == *node && line.ended >= revived.listening && !line.failed())
@@ -110,6 +113,7 @@ fn death(seen: &Seen, log: &[Line]) -> Death {
     Death {
         node: node.clone(),
         last_attempt: last,
+        held_up,
         met: met.len(),
         down: down - killed.at,
         start: revived.listening - revived.started,
@@ -138,6 +142,14 @@ impl Deaths {
             within("from the kill to `down`", all(|death| death.down), leaves),
             within("from listening again to `up`", all(|death| death.up), returns),
             first,
+            Verdict::judged(
+                NAME,
+                "longest that a request was held up there, ms",
+                "–",
+                all(|death| death.held_up),
+                true,
+            )
+            .digits(1),
             Verdict::judged(
                 NAME,
                 "attempts that met the dead node, a kill",

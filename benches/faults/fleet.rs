@@ -130,7 +130,7 @@ impl Node {
             ("--ttl", TTL.to_owned()),
             ("--journal", journal.display().to_string()),
         ];
-        let arguments = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+        let arguments: Vec<String> = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
         let binary = tools.join("demo-node");
         let child = launch(&binary, &arguments)?;
         Ok(Self { id, arguments, binary, child })
@@ -160,7 +160,7 @@ impl Drop for Node {
 }
 
 /// Starts a node and waits for its first line, which it says once it listens.
-fn launch(binary: &Path, arguments: &Vec<String>) -> Result<Child, String> {
+fn launch(binary: &Path, arguments: &[String]) -> Result<Child, String> {
     let problem = |problem: std::io::Error| format!("{}: {problem}", binary.display());
     let mut child = Command::new(binary)
         .args(arguments)
