@@ -136,8 +136,8 @@ pub(crate) fn put_bench<B: Any>(bench: Box<B>, now: Duration) {
 }
 
 /// An idle connection to this life of a node that is alive as far as the reactor knows.
-pub(crate) fn take_upstream(incarnation: u64, address: SocketAddr) -> Option<TcpStream> {
-    with(|worker| worker.upstreams.take(incarnation, address)).flatten()
+pub(crate) fn take_upstream(incarnation: u64, address: SocketAddr, surely: bool) -> Option<TcpStream> {
+    with(|worker| worker.upstreams.take(incarnation, address, surely)).flatten()
 }
 
 /// Where a connection is kept, how long and how many beside it.

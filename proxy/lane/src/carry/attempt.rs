@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use pointsman_core::exchange::{Action, Attempt, Event, Failure, FailureClass, Reason};
-use pointsman_core::facts::is_idempotent;
+use pointsman_core::facts::{RequestFacts, is_idempotent};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 
@@ -76,7 +76,8 @@ impl<T: Trip> Work<T> {
         if let Some(trip) = &self.trip {
             self.timeouts = trip.timeouts();
         }
-        let pooled = if fresh { None } else { worker::take_upstream(incarnation, address) };
+        let once = !is_idempotent(Facts::new(&self.head, self.request.filled(), at.peer).method());
+        let pooled = if fresh { None } else { worker::take_upstream(incarnation, address, once) };
         let reused = pooled.is_some();
         self.link = None;
         let stream = pooled.map_or_else(|| dial(address), Ok)?;

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::{Keep, millis};
@@ -49,12 +51,21 @@ fn is_silent(stream: &TcpStream) -> bool {
     matches!(stream.try_read(&mut [0]), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
 }
 
+/// The same as far as the kernel knows: one system call. A node that died a moment ago has closed the connection, and
+/// the reactor may not have been told yet.
+fn is_silent_now(stream: &TcpStream) -> bool {
+    let asked =
+        SockRef::from(stream).recv_with_flags(&mut [MaybeUninit::uninit()], libc::MSG_PEEK | libc::MSG_DONTWAIT);
+    matches!(asked, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+}
+
 impl Upstreams {
-    pub(super) fn take(&mut self, incarnation: u64, address: SocketAddr) -> Option<TcpStream> {
+    /// `surely`: for a request that may not be sent twice, so the kernel is asked too.
+    pub(super) fn take(&mut self, incarnation: u64, address: SocketAddr, surely: bool) -> Option<TcpStream> {
         let idle = self.nodes.get_mut(&incarnation)?;
         while let Some((stream, _)) = idle.streams.pop() {
             self.count -= 1;
-            if idle.address == address && is_silent(&stream) {
+            if idle.address == address && is_silent(&stream) && (!surely || is_silent_now(&stream)) {
                 return Some(stream);
             }
         }
