@@ -77,7 +77,10 @@ enum Fault {
 /// What every measurement needs to know.
 #[derive(Debug, Clone, serde::Serialize)]
 struct Terms {
+    // Where a binary lay says nothing to a later reader.
+    #[serde(skip)]
     pointsman: PathBuf,
+    #[serde(skip)]
     tools: PathBuf,
     rate: Option<f64>,
     half_peak: bool,
