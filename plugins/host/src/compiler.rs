@@ -10,6 +10,9 @@ use wasmtime::component::Component;
 use crate::cpu;
 use crate::load_error::LoadCause;
 
+/// How long a compilation makes do with what the workers leave over. A small policy takes some 20 ms of a core.
+const MODEST: Duration = Duration::from_secs(3);
+
 /// The right to compile. Dropping it passes it on, also when the compiler panics.
 struct Permit(SyncSender<()>);
 
@@ -43,16 +46,24 @@ impl Compiler {
         let (reply, result) = mpsc::sync_channel(1);
         let engine = self.engine.clone();
         let bytes = bytes.to_vec();
+        let (started, thread) = mpsc::sync_channel(1);
         let work = move || {
-            cpu::step_back();
+            let _ = started.send(cpu::step_back());
             let compiled = Component::from_binary(&engine, &bytes);
             drop((bytes, engine, permit));
             // Nobody may be waiting any more; the component is dropped then.
             let _ = reply.send(compiled);
         };
-        let thread = std::thread::Builder::new().name("policy-compiler".into()).spawn(work);
-        thread.map_err(|e| LoadCause::Invalid(format!("no thread to compile it: {e}")))?;
-        match result.recv_timeout(self.patience) {
+        let spawned = std::thread::Builder::new().name("policy-compiler".into()).spawn(work);
+        spawned.map_err(|e| LoadCause::Invalid(format!("no thread to compile it: {e}")))?;
+        let modest = MODEST.min(self.patience);
+        let compiled = result.recv_timeout(modest).or_else(|_| {
+            if let Ok(thread) = thread.try_recv() {
+                thread.hurry();
+            }
+            result.recv_timeout(self.patience - modest)
+        });
+        match compiled {
             Ok(compiled) => compiled.map_err(|e| LoadCause::Invalid(one_line(&e))),
             Err(RecvTimeoutError::Timeout) => Err(LoadCause::Slow(self.patience)),
             Err(RecvTimeoutError::Disconnected) => Err(LoadCause::Invalid("the compiler panicked".into())),

@@ -12,11 +12,33 @@ pub(crate) fn thread_time() -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// Lets every other thread of the machine go first. Refusal is harmless: the work is then done at normal priority.
-#[expect(unsafe_code, reason = "the standard library cannot set a thread's priority")]
-pub(crate) fn step_back() {
-    // 10 of 19: about a tenth of the weight of a worker (sched(7): each step is a factor of 1.25).
-    const NICE: libc::c_int = 10;
-    // SAFETY: takes integers only. On Linux PRIO_PROCESS with id 0 concerns the calling thread (setpriority(2), NOTES).
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+/// A thread, as the kernel counts them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thread(libc::pid_t);
+
+/// Lets every other thread of the machine go first, and says which thread it is that does. Refusal is harmless: the work
+/// is then done at normal priority.
+///
+/// `SCHED_IDLE`, not merely a nice value: the kernel lets a running thread of low weight finish its slice (about 3 ms)
+/// although a worker has woken up, but takes the core from an idle one at once (sched(7)).
+#[expect(unsafe_code, reason = "the standard library cannot set a thread's scheduling policy")]
+pub(crate) fn step_back() -> Thread {
+    schedule(0, libc::SCHED_IDLE);
+    // SAFETY: takes nothing and cannot fail.
+    Thread(unsafe { libc::gettid() })
+}
+
+impl Thread {
+    /// Ends the stepping back: on a machine without any spare time an idle thread gets a third of a per cent of a core.
+    pub(crate) fn hurry(self) {
+        schedule(self.0, libc::SCHED_OTHER);
+    }
+}
+
+#[expect(unsafe_code, reason = "the standard library cannot set a thread's scheduling policy")]
+fn schedule(thread: libc::pid_t, policy: libc::c_int) {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: `parameters` is a valid sched_param for the length of the call, which keeps no pointer to it; 0 is the
+    // calling thread (sched_setscheduler(2)). A thread that has ended is not found, and nothing happens.
+    unsafe { libc::sched_setscheduler(thread, policy, &raw const parameters) };
 }
