@@ -222,17 +222,20 @@ impl Reloader {
         if !plan.services.values().any(|service| service.policy.name == name) {
             return refuse(format!("no service uses a policy `{name}`; name it under a service's `policy:` first"));
         }
-        if let Err(problem) = self.try_upload(name, wasm, &world.load(), &plan) {
-            self.parts.metrics.reloaded("refused", world.load().generation);
-            return refuse(problem);
-        }
+        let _compiled = match self.try_upload(name, wasm, &world.load(), &plan) {
+            Ok(compiled) => compiled,
+            Err(problem) => {
+                self.parts.metrics.reloaded("refused", world.load().generation);
+                return refuse(problem);
+            }
+        };
         if let Err(error) = self.shelf.put(name, wasm, plan.policies.get(name)) {
             return refuse(format!("the upload could not be kept on disk, so it does not serve: {error}"));
         }
         self.reload(world, around).await
     }
 
-    fn try_upload(&self, name: &str, wasm: &[u8], world: &World, plan: &Plan) -> Result<(), String> {
+    fn try_upload(&self, name: &str, wasm: &[u8], world: &World, plan: &Plan) -> Result<Vec<InForce>, String> {
         let builder = Builder {
             host: &self.parts.host,
             shelf: &self.shelf,

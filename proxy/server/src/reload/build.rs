@@ -120,13 +120,12 @@ impl Builder<'_> {
         Ok(InForce { name: name.clone(), policy, source: found.source.clone() })
     }
 
-    /// Would these bytes do as policy `name` wherever it is used? Swaps nothing.
-    pub(super) fn try_bytes(&self, name: &str, wasm: &[u8], plan: &Plan) -> Result<(), Wrong> {
+    /// Would these bytes do as policy `name` wherever it is used? Swaps nothing. What it answers keeps the compiled code
+    /// alive: dropped before the swap, the component would be compiled twice.
+    pub(super) fn try_bytes(&self, name: &str, wasm: &[u8], plan: &Plan) -> Result<Vec<InForce>, Wrong> {
         let found = Found { bytes: wasm.to_vec().into(), source: "uploaded".into() };
-        for service in plan.services.values().filter(|service| service.policy.name == name) {
-            self.set_up(service, plan.policies.get(name), &found)?;
-        }
-        Ok(())
+        let users = plan.services.values().filter(|service| service.policy.name == name);
+        users.map(|service| self.set_up(service, plan.policies.get(name), &found)).collect()
     }
 
     /// What the policy is told first: the nodes as they stand, or those of the file where the service is new.
