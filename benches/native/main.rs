@@ -61,6 +61,7 @@ fn verdict(said: pointsman_policy::Verdict) -> Verdict {
     match said {
         Said::Node(index) => Verdict::Node(index),
         Said::Ranked(list) => Verdict::Ranked(list.into_iter().collect()),
+        Said::Lightest(list) => Verdict::Lightest(list.into_iter().collect()),
         Said::Only(index) => Verdict::Only(index),
         Said::Park(milliseconds) => Verdict::Park(milliseconds),
         Said::Refuse { status, reason } => Verdict::Refuse { status, reason: reason.into() },

@@ -200,7 +200,7 @@ impl<P: Policy> Bench<P> {
     fn proven(&self, verdict: Verdict, tried: &[u32]) -> Verdict {
         let named = match &verdict {
             Verdict::Node(index) | Verdict::Only(index) => std::slice::from_ref(index),
-            Verdict::Ranked(list) => list,
+            Verdict::Ranked(list) | Verdict::Lightest(list) => list,
             Verdict::Park(_) => &[],
             Verdict::Refuse { status, .. } => {
                 assert!((400..=599).contains(status), "a refusal with status {status}");

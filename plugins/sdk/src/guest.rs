@@ -166,6 +166,7 @@ fn verdict(verdict: Verdict) -> wire::Verdict {
         Verdict::Node(index) => wire::Verdict::Node(index),
         Verdict::Only(index) => wire::Verdict::Only(index),
         Verdict::Ranked(list) => wire::Verdict::Ranked(list),
+        Verdict::Lightest(list) => wire::Verdict::Lightest(list),
         Verdict::Park(ms) => wire::Verdict::Park(ms),
         Verdict::Refuse { status, reason } => {
             wire::Verdict::Refuse(wire::Refusal { status, reason: reason.into_owned() })

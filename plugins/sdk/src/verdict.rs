@@ -11,6 +11,9 @@ pub enum Verdict {
     Node(u32),
     /// Best first: the host walks down it.
     Ranked(Vec<u32>),
+    /// The one of these with the fewest requests under way as the host sends it; the first of several. Costs the same
+    /// however many nodes there are, where [`Needs::loads`](crate::Needs) hands over the loads of all.
+    Lightest(Vec<u32>),
     /// This one or nobody: a key that must not be served elsewhere.
     Only(u32),
     /// Milliseconds: wait for the membership to change, then ask again.
@@ -42,12 +45,21 @@ impl Verdict {
         Self::Refuse { status, reason: reason.into() }
     }
 
-    /// The node that is asked first, if any is.
+    /// The node that is asked first, if any is; of the lightest the one that wins a tie ([`Verdict::among`] compares).
     pub fn first(&self) -> Option<u32> {
         match self {
             Self::Node(index) | Self::Only(index) => Some(*index),
-            Self::Ranked(list) => list.first().copied(),
+            Self::Ranked(list) | Self::Lightest(list) => list.first().copied(),
             Self::Park(_) | Self::Refuse { .. } => None,
+        }
+    }
+
+    /// The node that is asked first when so many requests are under way at each, in member order.
+    pub fn among(&self, loads: &[u32]) -> Option<u32> {
+        let load = |index: &u32| loads.get(*index as usize).copied().unwrap_or(0);
+        match self {
+            Self::Lightest(list) => list.iter().copied().min_by_key(load),
+            other => other.first(),
         }
     }
 
@@ -62,6 +74,10 @@ impl Verdict {
             Self::Ranked(mut list) => {
                 list.retain(|index| !tried.contains(index));
                 if list.is_empty() { untried(tried, random, members) } else { Self::Ranked(list) }
+            }
+            Self::Lightest(mut list) => {
+                list.retain(|index| !tried.contains(index));
+                if list.is_empty() { untried(tried, random, members) } else { Self::Lightest(list) }
             }
             other => other,
         }
@@ -80,6 +96,9 @@ impl Verdict {
             Self::Node(index) => format!("node {}", name(index)),
             Self::Only(index) => format!("node {} or nobody", name(index)),
             Self::Ranked(list) => format!("in this order: {}", list.iter().map(name).collect::<Vec<_>>().join(", ")),
+            Self::Lightest(list) => {
+                format!("the least loaded of {}", list.iter().map(name).collect::<Vec<_>>().join(", "))
+            }
             Self::Park(ms) => format!("wait up to {ms} ms for the membership to change"),
             Self::Refuse { status, reason } => format!("refused with {status}: {reason}"),
         }

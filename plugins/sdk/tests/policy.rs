@@ -21,6 +21,7 @@ impl Policy for Scripted {
             1 => Verdict::Only(node),
             2 => Verdict::Ranked((node..members.len() as u32).collect()),
             3 => Verdict::Park(node),
+            4 => Verdict::Lightest((node..members.len() as u32).collect()),
             _ => Verdict::refuse(node as u16, "because"),
         }
     }
@@ -55,6 +56,17 @@ fn a_retry_of_a_ranking_is_what_is_left_of_it() {
 }
 
 #[test]
+fn the_lightest_of_what_is_left() {
+    let bench = scripted(4);
+    let verdict = bench.pick(&ask(4, 1, 0));
+    assert_eq!(verdict, Verdict::Lightest(vec![1, 2, 3]));
+    assert_eq!(verdict.among(&[0, 2, 1, 1]), Some(2), "of equals the first");
+    assert_eq!(verdict.among(&[]), Some(1), "loads that were not told count as none");
+    assert!(verdict.describe(bench.members()).starts_with("the least loaded of "));
+    assert_eq!(bench.pick_again(&ask(4, 1, 0), &[1, 3]), Verdict::Lightest(vec![2]));
+}
+
+#[test]
 fn a_retry_after_all_were_tried_is_refused() {
     match scripted(2).pick_again(&ask(0, 1, 7), &[1, 0]) {
         Verdict::Refuse { status: 503, reason } => {
@@ -71,7 +83,7 @@ fn a_verdict_in_words() {
     assert_eq!(bench.explain(&ask(1, 1, 0)), "node b (ordinal 7) or nobody");
     assert_eq!(bench.explain(&ask(2, 0, 0)), "in this order: a, b (ordinal 7)");
     assert_eq!(bench.explain(&ask(3, 20, 0)), "wait up to 20 ms for the membership to change");
-    assert_eq!(bench.explain(&ask(4, 409, 0)), "refused with 409: because");
+    assert_eq!(bench.explain(&ask(5, 409, 0)), "refused with 409: because");
     assert_eq!(bench.explain(&ask(0, 9, 0)), "node #9, which is not there");
 }
 
@@ -100,7 +112,7 @@ fn the_bench_catches_a_node_that_is_down() {
 #[test]
 #[should_panic(expected = "a refusal with status 200")]
 fn the_bench_catches_a_refusal_that_is_none() {
-    scripted(1).pick(&ask(4, 200, 0));
+    scripted(1).pick(&ask(5, 200, 0));
 }
 
 #[test]

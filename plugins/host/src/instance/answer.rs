@@ -31,7 +31,8 @@ pub(super) fn verdict(verdict: wire::Verdict, nodes: usize) -> Result<Verdict, F
     match verdict {
         wire::Verdict::Node(node) => known(node, nodes).map(Verdict::Node),
         wire::Verdict::Only(node) => known(node, nodes).map(Verdict::Only),
-        wire::Verdict::Ranked(list) => ranked(list, nodes),
+        wire::Verdict::Ranked(list) => several(list, nodes).map(Verdict::Ranked),
+        wire::Verdict::Lightest(list) => several(list, nodes).map(Verdict::Lightest),
         wire::Verdict::Park(ms) => Ok(Verdict::Park(ms)),
         wire::Verdict::Refuse(refusal) if (400..=599).contains(&refusal.status) => {
             Ok(Verdict::Refuse { status: refusal.status, reason: sentence(refusal.reason) })
@@ -49,15 +50,15 @@ fn known(node: u32, nodes: usize) -> Result<u32, Failure> {
     Err(Failure { fault: Fault::Stranger, message: format!("it answered node {node}, and there are {nodes}") })
 }
 
-fn ranked(list: Vec<u32>, nodes: usize) -> Result<Verdict, Failure> {
+fn several(list: Vec<u32>, nodes: usize) -> Result<SmallVec<[u32; 8]>, Failure> {
     let most = nodes.min(RANKED);
     if list.is_empty() || list.len() > most {
-        return Err(malformed(format!("it ranked {} nodes, and 1 to {most} can be", list.len())));
+        return Err(malformed(format!("it named {} nodes, and 1 to {most} can be", list.len())));
     }
     for node in &list {
         known(*node, nodes)?;
     }
-    Ok(Verdict::Ranked(SmallVec::from_vec(list)))
+    Ok(SmallVec::from_vec(list))
 }
 
 #[cold]

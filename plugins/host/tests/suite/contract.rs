@@ -40,6 +40,13 @@ fn rankings_come_as_they_are() {
 }
 
 #[test]
+fn the_lightest_come_as_they_are() {
+    let members = nodes(1, 1, 5);
+    let expected = Verdict::Lightest((0..5).rev().collect());
+    assert_eq!(policy(&host(), "lightest", &members).pick(0, &members, &turn(0)), Ok(expected));
+}
+
+#[test]
 fn a_second_attempt_is_asked_of_pick_again() {
     let members = nodes(1, 1, 5);
     let guest = policy(&host(), "base", &members);

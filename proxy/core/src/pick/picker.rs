@@ -164,12 +164,34 @@ fn prove(verdict: Verdict, membership: &Membership, tried: &[u32]) -> Result<Dec
             }
             Ok(Decision::Refuse(Reason::NoNode))
         }
+        Verdict::Lightest(indices) => lightest(&indices, membership, tried).map(|least| match least {
+            Some(index) => node(index, false),
+            None => Decision::Refuse(Reason::NoNode),
+        }),
         Verdict::Park(milliseconds) => Ok(Decision::Park(milliseconds)),
         Verdict::Refuse { status, reason } if (400..=599).contains(&status) => {
             Ok(Decision::Refuse(Reason::Policy { status, reason }))
         }
         Verdict::Refuse { .. } => Err(Wrong::any(Fault::Malformed)),
     }
+}
+
+/// Of these nodes the free one with the fewest requests under way, the first of several.
+fn lightest(indices: &[u32], membership: &Membership, tried: &[u32]) -> Result<Option<u32>, Wrong> {
+    let mut least: Option<(u32, u32)> = None;
+    for &index in indices {
+        match named(membership, tried, index) {
+            Named::Free => {
+                let load = membership.get(index).map_or(u32::MAX, |member| member.node.load.in_flight());
+                if least.is_none_or(|(_, lowest)| load < lowest) {
+                    least = Some((index, load));
+                }
+            }
+            Named::Taken => {}
+            Named::Stranger => return Err(Wrong::any(Fault::Stranger)),
+        }
+    }
+    Ok(least.map(|(index, _)| index))
 }
 
 #[cfg(test)]

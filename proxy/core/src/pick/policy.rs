@@ -74,6 +74,8 @@ pub enum Verdict {
     Node(u32),
     /// Best first.
     Ranked(SmallVec<[u32; 8]>),
+    /// The one of these with the fewest requests under way; the first of several.
+    Lightest(SmallVec<[u32; 8]>),
     /// This one or nobody.
     Only(u32),
     /// Wait so many milliseconds for the membership to change, then ask again.

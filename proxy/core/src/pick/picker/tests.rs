@@ -87,6 +87,29 @@ fn a_ranking_with_a_stranger_before_the_first_free_node_is_a_fault() {
     assert_eq!(asked(&policy, None, &[Up], &[]), fallen_back(0, Fault::Stranger));
 }
 
+fn lightest(under_way: &[usize], standings: &[Standing], tried: &[u32]) -> Decision {
+    let members = stand(standings);
+    let _guards: Vec<_> = under_way.iter().map(|index| members.members()[*index].node.load.enter()).collect();
+    let policy: Arc<dyn Policy> = one(Verdict::Lightest(smallvec![2, 0, 1]));
+    Picker::new(policy, None).pick(0, &members, &Ask { tried, ..Ask::default() })
+}
+
+#[test]
+fn of_the_lightest_the_one_with_the_fewest_requests_is_taken() {
+    assert_eq!(lightest(&[2, 2, 0], &[Up, Up, Up], &[]), by_policy(1));
+    assert_eq!(lightest(&[2, 1], &[Up, Up, Up], &[]), by_policy(0));
+    assert_eq!(lightest(&[], &[Up, Up, Up], &[]), by_policy(2), "of equals the first that was named");
+    assert_eq!(lightest(&[2, 0], &[Up, Down, Up], &[]), by_policy(2), "one that is down does not count");
+    assert_eq!(lightest(&[], &[Up, Up, Up], &[2]), by_policy(0), "nor one that was tried");
+    assert_eq!(lightest(&[], &[Down, Up, Up], &[1, 2]), Decision::Refuse(Reason::NoNode));
+}
+
+#[test]
+fn a_stranger_among_the_lightest_is_a_fault() {
+    let policy = one(Verdict::Lightest(smallvec![0, 9]));
+    assert_eq!(asked(&policy, None, &[Up], &[]), fallen_back(0, Fault::Stranger));
+}
+
 #[test]
 fn a_refusal_carries_its_status_if_it_is_one() {
     let refuse = |status| one(Verdict::Refuse { status, reason: "no".into() });
@@ -153,6 +176,7 @@ fn any_verdict() -> impl Strategy<Value = Result<Verdict, Fault>> {
         (0_u32..8).prop_map(|i| Ok(Verdict::Node(i))),
         (0_u32..8).prop_map(|i| Ok(Verdict::Only(i))),
         prop::collection::vec(0_u32..8, 0..6).prop_map(|list| Ok(Verdict::Ranked(list.into()))),
+        prop::collection::vec(0_u32..8, 0..6).prop_map(|list| Ok(Verdict::Lightest(list.into()))),
         any::<u32>().prop_map(|ms| Ok(Verdict::Park(ms))),
         any::<u16>().prop_map(|status| Ok(Verdict::Refuse { status, reason: String::new() })),
         prop::sample::select(&Fault::ALL[..]).prop_map(Err),
