@@ -96,7 +96,8 @@ pub struct Scene<'a, F> {
 /// sent at most once; every chain of steps ends, since each one uses up an attempt or the time to be parked.
 #[derive(Debug)]
 pub struct Exchange {
-    turn: u64,
+    /// None before the first question, and after one that nobody was to serve.
+    turn: Option<u64>,
     random: u64,
     attempts: u32,
     tried: SmallVec<[Incarnation; 2]>,
@@ -115,7 +116,7 @@ struct Parked {
 impl Exchange {
     /// `random`: uniformly random bits, from which those of each attempt are drawn.
     pub fn new(random: u64) -> Self {
-        Self { turn: 0, random, attempts: 0, tried: SmallVec::new(), parked: None, failure: None }
+        Self { turn: None, random, attempts: 0, tried: SmallVec::new(), parked: None, failure: None }
     }
 
     /// Attempts made so far.
@@ -128,7 +129,6 @@ impl Exchange {
         match event {
             Event::Start => {
                 scene.budget.request(now);
-                self.turn = scene.turn.fetch_add(1, Ordering::Relaxed);
                 self.ask(scene, now)
             }
             Event::Wake => self.wake(scene, now),
@@ -159,7 +159,12 @@ impl Exchange {
 
     fn ask<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, now: Duration) -> Action {
         let membership = scene.members.load();
-        match self.decide(scene, &membership, now) {
+        let turn = *self.turn.get_or_insert_with(|| scene.turn.fetch_add(1, Ordering::Relaxed));
+        let decision = self.decide(turn, scene, &membership, now);
+        if !matches!(decision, Decision::Node { .. }) {
+            self.give_back(turn, scene.turn);
+        }
+        match decision {
             Decision::Node { index, by, .. } => match membership.get(index) {
                 Some(member) => self.connect(&member.node, membership.version(), by),
                 None => self.give_up(Reason::NoNode),
@@ -169,13 +174,29 @@ impl Exchange {
         }
     }
 
-    fn decide<F: RequestFacts>(&self, scene: &Scene<'_, F>, membership: &Arc<Membership>, now: Duration) -> Decision {
+    /// A request that nobody is to serve, or not yet, uses up no turn: else the node whose turn it was misses one. Where
+    /// another worker has taken the next turn meanwhile it is too late; a parked request keeps its own then.
+    fn give_back(&mut self, turn: u64, turns: &AtomicU64) {
+        if self.attempts == 0
+            && turns.compare_exchange(turn.wrapping_add(1), turn, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            self.turn = None;
+        }
+    }
+
+    fn decide<F: RequestFacts>(
+        &self,
+        turn: u64,
+        scene: &Scene<'_, F>,
+        membership: &Arc<Membership>,
+        now: Duration,
+    ) -> Decision {
         let needs = scene.picker.needs();
         let key = scene.key.filter(|_| needs.key != KeyNeed::None).and_then(|rule| key::extract(rule, scene.facts));
         let headers: SmallVec<[Option<&str>; 4]> = needs.headers.iter().map(|name| text(scene.facts, name)).collect();
         let tried: SmallVec<[u32; 4]> = self.tried.iter().filter_map(|&life| membership.index_of(life)).collect();
         let ask = Ask {
-            turn: self.turn,
+            turn,
             random: mix(self.random.wrapping_add(self.attempts.into())),
             now_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             key_hash: key.as_deref().map(key::stable_hash),

@@ -103,6 +103,48 @@ fn a_turn_is_taken_once_a_request_and_not_for_a_retry() {
 }
 
 #[test]
+fn a_request_that_nobody_serves_uses_up_no_turn() {
+    let refuse = || Ok(Verdict::Refuse { status: 400, reason: "no id".into() });
+    let policy = Scripted::list(true, [refuse(), Ok(Verdict::Park(50)), Ok(Verdict::Node(0)), refuse()]);
+    let mut stage = Stage::new(&policy, "GET", 1);
+    stage.publish(1, &[(node(1), Up)]);
+    stage.step(Event::Start, 0);
+    assert_eq!(stage.turn.load(Ordering::Relaxed), 40, "refused");
+    stage.exchange = Exchange::new(2);
+    stage.step(Event::Start, 1);
+    assert_eq!(stage.turn.load(Ordering::Relaxed), 40, "parked");
+    stage.publish(2, &[(node(1), Up)]);
+    stage.step(Event::Wake, 2);
+    assert_eq!(stage.turn.load(Ordering::Relaxed), 41, "served after all");
+    let asked = policy.asked.lock().expect("no panic");
+    assert!(asked.iter().all(|ask| ask.turn == 40));
+}
+
+#[test]
+fn a_turn_that_others_have_passed_is_not_given_back() {
+    let turns = Arc::new(AtomicU64::new(0));
+    let others = Arc::clone(&turns);
+    let policy = Scripted::new(true, Needs::default(), move |_, _| {
+        others.fetch_add(1, Ordering::Relaxed);
+        Ok(Verdict::Park(50))
+    });
+    let mut stage = Stage::new(&policy, "GET", 1);
+    stage.publish(1, &[(node(1), Up)]);
+    let scene = Scene {
+        picker: &stage.picker,
+        key: None,
+        retry: &stage.retry,
+        budget: &stage.budget,
+        members: &stage.members,
+        turn: &turns,
+        facts: &stage.facts,
+        worker: 0,
+    };
+    stage.exchange.step(&scene, Event::Start, Duration::ZERO);
+    assert_eq!(turns.load(Ordering::Relaxed), 2, "one of the request, one of another worker");
+}
+
+#[test]
 fn tried_nodes_are_mapped_to_the_membership_that_is_asked() {
     let policy = first_free();
     let mut stage = Stage::new(&policy, "GET", 2);
