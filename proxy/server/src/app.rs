@@ -155,12 +155,10 @@ fn spawn_reloader(
     let around = Around {
         doors: Arc::new(doors::WorkerDoors(Arc::clone(workers))),
         live: Box::new(move |plan| log.switch(&plan.access_log)),
+        busy: Box::new(room::pace()),
     };
     let world = Arc::clone(world);
-    room::spawn("reload", move || {
-        room::yield_to_traffic();
-        reloader.run(world, around, orders)
-    });
+    room::spawn("reload", move || reloader.run(world, around, orders));
 }
 
 /// Requests stop coming (readiness first, so that whoever balances over several proxies sees it), what runs finishes.

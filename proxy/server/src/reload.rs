@@ -32,6 +32,9 @@ use watch::Watch;
 /// Quiet time after a change before files are read: editors write several times, and a copied component takes a while.
 const SETTLE: Duration = Duration::from_millis(50);
 
+/// How often worlds that were swapped out are looked at, while there are any.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
 /// What a reloader needs of the rest of the house.
 pub struct Parts {
     /// The configuration file.
@@ -54,6 +57,9 @@ pub struct Reloader {
     shelf: Shelf,
     in_force: BTreeMap<String, InForce>,
     text: String,
+    /// Worlds that were swapped out and that a request may still hold. Kept so that what falls to pieces falls here,
+    /// and not on the worker that answers the last of their requests: unmapping the memories of policies takes a while.
+    retired: Vec<Arc<World>>,
 }
 
 /// What a swap touches besides memberships: sockets and the access log.
@@ -62,6 +68,8 @@ pub struct Around {
     pub doors: Arc<dyn Doors>,
     /// Called with each plan that went live.
     pub live: Box<dyn Fn(&Plan) + Send + Sync>,
+    /// Told when work begins (true) and when it ends (false).
+    pub busy: Box<dyn Fn(bool) + Send + Sync>,
 }
 
 impl Reloader {
@@ -69,7 +77,7 @@ impl Reloader {
     pub async fn first(parts: Parts, source: &Source, plan: Arc<Plan>) -> Result<(Self, World), Problems> {
         let Registry::Embedded { path } = &plan.registry;
         let shelf = Shelf::new(path.join("policies"));
-        let mut reloader = Self { parts, shelf, in_force: BTreeMap::new(), text: String::new() };
+        let mut reloader = Self { parts, shelf, in_force: BTreeMap::new(), text: String::new(), retired: Vec::new() };
         let (policies, world) = reloader.prove_and_configure(&plan, source, None).await?;
         reloader.in_force = policies;
         source.text().clone_into(&mut reloader.text);
@@ -83,27 +91,35 @@ impl Reloader {
         let (mut watch, mut changed) = Watch::new();
         loop {
             watch.files(files(&self.parts.file, &world.load().plan));
+            self.retired.retain(|world| Arc::strong_count(world) > 1);
+            (around.busy)(false);
             tokio::select! {
-                order = orders.recv() => match order {
-                    None => return,
-                    Some(Order::Now { reply }) => {
-                        let _ = reply.send(self.reload(&world, &around).await);
-                    }
-                    Some(Order::Upload { name, wasm, reply }) => {
-                        let _ = reply.send(self.upload(&name, &wasm, &world, &around).await);
-                    }
-                    Some(Order::Policies { reply }) => {
-                        let _ = reply.send(self.report());
-                    }
-                },
+                order = orders.recv() => {
+                    let Some(order) = order else { return };
+                    (around.busy)(true);
+                    self.obey(order, &world, &around).await;
+                }
                 Some(()) = changed.recv() => {
                     tokio::time::sleep(SETTLE).await;
                     let _ = changed.try_recv();
+                    (around.busy)(true);
                     if watch.differs() {
                         self.reload(&world, &around).await;
                     }
                 }
+                () = tokio::time::sleep(LOOK_AGAIN), if !self.retired.is_empty() => (around.busy)(true),
             }
+        }
+    }
+
+    async fn obey(&mut self, order: Order, world: &WorldCell, around: &Around) {
+        // Whoever asked may have gone; what was ordered is done all the same.
+        match order {
+            Order::Now { reply } => drop(reply.send(self.reload(world, around).await)),
+            Order::Upload { name, wasm, reply } => {
+                drop(reply.send(self.upload(&name, &wasm, world, around).await));
+            }
+            Order::Policies { reply } => drop(reply.send(self.report())),
         }
     }
 
@@ -155,7 +171,10 @@ impl Reloader {
                 return Err(problems);
             }
         };
-        world.store(Arc::new(next));
+        prove::warn_of_what_waits_for_a_restart(&previous.plan, &plan);
+        // Counts the readers of the old one that hold it without a count of their own, too (arc_swap, `swap`).
+        drop(previous);
+        self.retired.push(world.swap(Arc::new(next)));
         (around.live)(&plan);
         prove::warn_of_what_is_not_enforced(&plan);
         self.announce(&policies);

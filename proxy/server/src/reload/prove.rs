@@ -42,6 +42,15 @@ pub(super) fn warn_of_what_is_not_enforced(plan: &Plan) {
     }
 }
 
+/// What changed in the file and cannot change while the process runs: said, so that nobody waits for it.
+pub(super) fn warn_of_what_waits_for_a_restart(before: &Plan, now: &Plan) {
+    for (key, same) in [("registry", before.registry == now.registry), ("admin", before.admin == now.admin)] {
+        if !same {
+            log::warn!("`{key}` has changed in {}: that takes effect at the next start", now.file.display());
+        }
+    }
+}
+
 /// The plan of a file; the policies that it names are proven apart.
 pub fn read(file: &Path) -> Result<(Source, Plan), Problems> {
     let source = Source::read(file)?;
