@@ -35,7 +35,6 @@ pub struct Metrics {
     checks: IntCounterVec,
     leases_lost: IntCounterVec,
     reloads: IntCounterVec,
-    faults: IntCounterVec,
     quarantines: IntCounterVec,
     swaps: IntCounterVec,
     handed_over: IntCounterVec,
@@ -111,7 +110,6 @@ impl Metrics {
             checks: counters("pointsman_checks_total", "Active health checks.", &["service", "result"]),
             leases_lost: counters("pointsman_leases_lost_total", "Leases that lapsed.", &["service"]),
             reloads: counters("pointsman_reloads_total", "Reloads of the configuration.", &["outcome"]),
-            faults: counters("pointsman_policy_faults_total", "Faults of a policy.", &["policy", "fault"]),
             quarantines: counters(
                 "pointsman_policy_quarantines_total",
                 "Times a policy was taken out of service for repeated faults.",
@@ -189,11 +187,6 @@ impl Metrics {
     /// This generation of the configuration is in force.
     pub fn generation(&self, generation: u64) {
         self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
-    }
-
-    /// A policy faulted.
-    pub fn policy_fault(&self, policy: &str, fault: &str) {
-        self.faults.with_label_values(&[policy, fault]).inc();
     }
 
     /// A policy was quarantined.

@@ -84,7 +84,6 @@ impl Desk {
     fn carry_out_whole(&mut self, order: Order, now: Duration) {
         match order {
             Order::Report { reply } => drop(reply.send(self.report(now))),
-            Order::Prove { plan, reply } => drop(reply.send(self.prove(&plan))),
             Order::Configure { plan, reply } => drop(reply.send(self.configure(&plan, now))),
             Order::FirstChecks { reply } => self.waiting.push(reply),
             Order::Join { .. } | Order::Heartbeat { .. } | Order::Leave { .. } | Order::Drain { .. } => {}

@@ -14,12 +14,6 @@ use super::service::Service;
 use crate::world::control::{Clash, Feed};
 
 impl Desk {
-    /// Every static node of the plan that clashes with one that joined.
-    pub(super) fn prove(&self, plan: &Plan) -> Vec<Clash> {
-        let conflicts = self.conflicts(plan);
-        conflicts.iter().map(|(service, conflict)| clash(service, conflict)).collect()
-    }
-
     /// Puts a plan in force, or refuses it whole.
     ///
     /// The first plan after a start cannot be refused over a node that the registry kept: nobody could take the node

@@ -68,7 +68,6 @@ fn families_follow_the_naming_rules() {
     metrics.check("oms", true);
     metrics.lease_lost("oms");
     metrics.reloaded("swapped", 2);
-    metrics.policy_fault("p", "trap");
     metrics.policy_quarantined("p");
     metrics.policy_swapped("p");
     let text = metrics.render();
@@ -82,7 +81,7 @@ fn families_follow_the_naming_rules() {
         assert_eq!(kind == "histogram", name.ends_with("_seconds"), "{name} is a {kind}");
         assert!(!["_count", "_sum", "_bucket"].iter().any(|end| name.ends_with(end)), "{name}");
     }
-    assert_eq!(families, 20, "{text}");
+    assert_eq!(families, 19, "{text}");
     let inf = "pointsman_request_duration_seconds_bucket{service=\"oms\",le=\"+Inf\"} 1";
     assert!(text.contains(inf), "{text}");
 }

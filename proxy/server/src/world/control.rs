@@ -30,8 +30,6 @@ pub enum Order {
     Drain { service: String, id: String, drain: bool, reply: oneshot::Sender<Result<(), Denied>> },
     /// Report all services.
     Report { reply: oneshot::Sender<Vec<ServiceReport>> },
-    /// Would this plan clash with nodes that joined? Changes nothing.
-    Prove { plan: Arc<Plan>, reply: oneshot::Sender<Vec<Clash>> },
     /// Put the plan in force; answers the feed of each of its services.
     Configure { plan: Arc<Plan>, reply: oneshot::Sender<Result<BTreeMap<String, Arc<Feed>>, Vec<Clash>>> },
     /// Wait until every service has had the first round of checks.
@@ -198,11 +196,6 @@ impl Control {
     /// See [`Order::Report`].
     pub async fn report(&self) -> Result<Vec<ServiceReport>, Denied> {
         self.ask(|reply| Order::Report { reply }).await
-    }
-
-    /// See [`Order::Prove`].
-    pub async fn prove(&self, plan: Arc<Plan>) -> Result<Vec<Clash>, Denied> {
-        self.ask(|reply| Order::Prove { plan, reply }).await
     }
 
     /// See [`Order::Configure`].

@@ -7,14 +7,14 @@ use pointsman_demo::harness::{Proxy, ProxyOptions};
 use pointsman_demo::node::{self, NodeHandle, NodeOptions};
 
 /// The binary under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_pointsman");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_pointsman");
 
 /// Longer than any pause of a busy machine, so that only health decides.
-pub const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A service `api` by round robin and a service `oms` by customer, as in the demo. The same tests run with the express
 /// lane and without it.
-pub static YAML: LazyLock<String> = LazyLock::new(|| TEMPLATE.replace("@lane@", crate::LANE));
+pub(crate) static YAML: LazyLock<String> = LazyLock::new(|| TEMPLATE.replace("@lane@", crate::LANE));
 
 const TEMPLATE: &str = r#"
 listeners: [{ address: "@listen@", lane: @lane@ }]
@@ -35,19 +35,19 @@ routes:
 "#;
 
 /// A proxy with [`YAML`].
-pub async fn proxy() -> Proxy {
+pub(crate) async fn proxy() -> Proxy {
     proxy_with(&YAML).await
 }
 
 /// A proxy with that configuration and two workers.
-pub async fn proxy_with(yaml: &str) -> Proxy {
+pub(crate) async fn proxy_with(yaml: &str) -> Proxy {
     Proxy::start_with(ProxyOptions::new(BINARY, yaml).arguments(&["--threads", "2"]))
         .await
         .expect("a proxy that serves")
 }
 
 /// Starts node `number`, which joins the services, and waits until it takes traffic.
-pub async fn joined(proxy: &Proxy, number: u64, services: &[&str]) -> NodeHandle {
+pub(crate) async fn joined(proxy: &Proxy, number: u64, services: &[&str]) -> NodeHandle {
     let id = format!("oms-{number}");
     let mut options = NodeOptions::new(&id).ordinal(number).join(proxy.admin.address(), services[0], LONG);
     if let Some(join) = &mut options.join {
@@ -62,7 +62,7 @@ pub async fn joined(proxy: &Proxy, number: u64, services: &[&str]) -> NodeHandle
 }
 
 /// Nodes 1 to `count`, all up.
-pub async fn nodes(proxy: &Proxy, count: u64, services: &[&str]) -> Vec<NodeHandle> {
+pub(crate) async fn nodes(proxy: &Proxy, count: u64, services: &[&str]) -> Vec<NodeHandle> {
     let mut nodes = Vec::new();
     for number in 1..=count {
         nodes.push(joined(proxy, number, services).await);
