@@ -57,6 +57,7 @@ pub(crate) struct Fleet {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) id: String,
+    address: SocketAddr,
     arguments: Vec<String>,
     binary: PathBuf,
     child: Child,
@@ -133,7 +134,12 @@ impl Node {
         let arguments: Vec<String> = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
         let binary = tools.join("demo-node");
         let child = launch(&binary, &arguments)?;
-        Ok(Self { id, arguments, binary, child })
+        Ok(Self { id, address, arguments, binary, child })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// `kill -9`, and waits until it is gone.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 mod access;
+mod checks;
 mod deaths;
 mod fleet;
 #[path = "../peers/machine.rs"]
@@ -40,7 +41,7 @@ struct Arguments {
     /// What to measure; may be given several times (default: all)
     #[arg(long = "only", value_enum, value_name = "NAME")]
     only: Vec<Fault>,
-    /// Requests due each second (default: 1000 for deaths and orders, 2000 for swaps)
+    /// Requests due each second (default: 2000 for swaps, 1000 for the others)
     #[arg(long, value_parser = above_zero)]
     rate: Option<f64>,
     /// Swaps at half the rate that a short closed loop reaches, instead of --rate
@@ -72,6 +73,8 @@ enum Fault {
     Swaps,
     /// Nodes are killed under requests that must not be repeated
     Orders,
+    /// 2,000 health checks a second beside the traffic
+    Checks,
 }
 
 /// What every measurement needs to know.
@@ -148,6 +151,11 @@ async fn run(arguments: &Arguments) -> Result<bool, String> {
         let orders = orders::measure(&terms).await.map_err(|problem| format!("orders: {problem}"))?;
         verdicts.extend(orders.verdicts());
         results.orders = Some(orders);
+    }
+    if wanted(Fault::Checks) {
+        let checks = checks::measure(&terms).await.map_err(|problem| format!("checks: {problem}"))?;
+        verdicts.extend(checks.verdicts());
+        results.checks = Some(checks);
     }
     let table = verdict::table(&verdicts);
     println!("\n{table}");

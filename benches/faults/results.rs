@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::Terms;
+use crate::checks::Checks;
 use crate::deaths::Deaths;
 use crate::machine::{self, Machine};
 use crate::orders::Orders;
@@ -23,6 +24,7 @@ pub(crate) struct Results {
     pub(crate) deaths: Option<Deaths>,
     pub(crate) swaps: Option<Swaps>,
     pub(crate) orders: Option<Orders>,
+    pub(crate) checks: Option<Checks>,
 }
 
 impl Results {
@@ -35,7 +37,16 @@ impl Results {
             fields.remove("nginx");
             fields.remove("haproxy");
         }
-        Self { machine, folder, terms: terms.clone(), verdicts: Vec::new(), deaths: None, swaps: None, orders: None }
+        Self {
+            machine,
+            folder,
+            terms: terms.clone(),
+            verdicts: Vec::new(),
+            deaths: None,
+            swaps: None,
+            orders: None,
+            checks: None,
+        }
     }
 
     /// Writes everything into `out`, or into a folder that is not there yet.
