@@ -11,12 +11,13 @@ target=${CARGO_TARGET_DIR:-target}
 arguments=("$@")
 if [[ " $* " != *" --pointsman "* ]]; then
     echo "Building the proxy as it is shipped (fat LTO: several minutes the first time) ..."
-    cargo build --locked --profile dist -p pointsman --bin pointsman
+    # --workspace, so that features are those of every other build and no dependency is built twice.
+    cargo build --locked --profile dist --workspace --bin pointsman
     arguments+=(--pointsman "$target/dist/pointsman")
 fi
 if [[ " $* " != *" --tools "* ]]; then
-    cargo build --locked --release -p pointsman-demo --bins
-    arguments+=(--tools "$target/release")
+    cargo build --locked --profile dist --workspace --bin demo-node
+    arguments+=(--tools "$target/dist")
 fi
 cargo build --locked --workspace --bin faults
 exec "$target/debug/faults" "${arguments[@]}"

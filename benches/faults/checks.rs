@@ -116,7 +116,7 @@ async fn passed(fleet: &Fleet) -> Result<f64, String> {
     value.ok_or_else(|| "/metrics does not count the checks of `crowd`".to_owned())
 }
 
-/// Seconds of a core that the control thread took so far (proc(5), `/proc/PID/task/TID/stat`, fields 14 and 15; Linux
+/// Seconds of a core that the thread of the checks took so far (proc(5), `/proc/PID/task/TID/stat`, fields 14 and 15; Linux
 /// counts them in hundredths of a second for every program).
 fn busy(fleet: &Fleet) -> Result<f64, String> {
     let tasks = format!("/proc/{}/task", fleet.proxy.pid().unwrap_or(0));
@@ -126,7 +126,7 @@ fn busy(fleet: &Fleet) -> Result<f64, String> {
         .filter_map(|stat| {
             let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
             let fields: Vec<u64> = rest.split_whitespace().skip(11).take(2).filter_map(|f| f.parse().ok()).collect();
-            (name == "control").then(|| fields.iter().sum::<u64>())
+            (name == "checks").then(|| fields.iter().sum::<u64>())
         })
         .sum();
     Ok(ticks as f64 / 100.0)
@@ -147,7 +147,7 @@ impl Checks {
             Verdict::judged(NAME, "p99 with over p99 without", &format!("median ≤ {RATIO}"), ratios, calm).digits(2),
             Verdict::judged(NAME, "p99 with, us", "–", all(|pair| pair.with.latency.p99), true),
             Verdict::judged(NAME, "p99 without, us", "–", all(|pair| pair.without.latency.p99), true),
-            Verdict::judged(NAME, "share of a core, control thread", "–", all(|pair| pair.core), true).digits(2),
+            Verdict::judged(NAME, "share of a core, thread of the checks", "–", all(|pair| pair.core), true).digits(2),
         ]
     }
 }

@@ -15,6 +15,10 @@ mod native;
 
 use native::Native;
 
+/// As in `pointsman` itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]

@@ -1,5 +1,9 @@
 //! The `pointsman` command.
 
+/// Takes no lock (ADR 0007): a worker must not wait for a thread that runs only when nobody else wants the core.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     pointsman::cli::main()
 }
