@@ -101,6 +101,14 @@ impl Instance {
         Ok(needs)
     }
 
+    /// Whether it was told this very list of nodes, however they stood then.
+    pub(crate) fn knows_nodes_of(&self, membership: &Arc<Membership>) -> bool {
+        self.seen.as_ref().is_some_and(|seen| {
+            Arc::ptr_eq(seen, membership)
+                || seen.roster() == membership.roster() && seen.members().len() == membership.members().len()
+        })
+    }
+
     /// Brings it up to a membership, if it knows another: the whole list, or only how the nodes stand.
     pub(crate) fn learn(&mut self, membership: &Arc<Membership>) -> Result<(), Failure> {
         if self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, membership)) {
@@ -111,9 +119,7 @@ impl Instance {
 
     #[cold]
     fn learn_changed(&mut self, membership: &Arc<Membership>) -> Result<(), Failure> {
-        let same_nodes = self.seen.as_ref().is_some_and(|seen| {
-            seen.roster() == membership.roster() && seen.members().len() == membership.members().len()
-        });
+        let same_nodes = self.knows_nodes_of(membership);
         let budget = self.budgets.setup;
         let standing = self.standing.of(membership);
         if same_nodes {

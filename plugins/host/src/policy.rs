@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::instance::{Failure, Instance};
 use crate::module::Module;
 use crate::options::HostOptions;
-use crate::pool::{Held, Pool};
+use crate::pool::{Held, Next, Pool};
 use crate::quarantine::Strikes;
 use crate::version::{self, ConfigureError, Version};
 
@@ -149,7 +149,7 @@ impl WasmPolicy {
     fn ask<T>(
         &self,
         epoch: u64,
-        mut held: parking_lot::MutexGuard<'_, Held>,
+        (mut held, next): (parking_lot::MutexGuard<'_, Held>, &Next),
         membership: &Arc<Membership>,
         enter: impl FnOnce(&Version, &mut Instance) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
@@ -161,6 +161,9 @@ impl WasmPolicy {
         if held.epoch != epoch {
             held.instance = None;
             held.epoch = epoch;
+        }
+        if !held.instance.as_ref().is_some_and(|instance| instance.knows_nodes_of(membership)) {
+            take_next(&mut held, next, membership);
         }
         let instance = match &mut held.instance {
             Some(instance) => instance,
@@ -228,6 +231,18 @@ impl WasmPolicy {
     }
 }
 
+/// Services smaller than this are told by the first pick: that takes less than making an instance does (some 70 µs).
+const FEW: usize = 64;
+
+/// Takes the instance that was prepared for these nodes, if there is one.
+#[cold]
+fn take_next(held: &mut Held, next: &Next, membership: &Arc<Membership>) {
+    let mut next = next.lock();
+    if next.as_ref().is_some_and(|(epoch, ready)| *epoch == held.epoch && ready.knows_nodes_of(membership)) {
+        held.instance = next.take().map(|(_, ready)| ready);
+    }
+}
+
 /// Sets the last good version up: under the settings of today if it takes them, else under those it served with.
 fn restore(last: &LastGood, settings: &str, membership: &Arc<Membership>) -> Option<Version> {
     let today = Version::prove(&last.module, settings, membership);
@@ -262,6 +277,17 @@ impl Policy for WasmPolicy {
             self.strike(epoch, failure.fault, ask.now_ms, false);
             failure.fault
         })
+    }
+
+    fn prepare(&self, membership: &Arc<Membership>) {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let Some(version) = self.serving(epoch).filter(|_| membership.members().len() >= FEW) else { return };
+        for next in self.pool.next() {
+            // One that fails is left for the worker to find out, which counts it as a fault.
+            let Ok(ready) = version.instance(membership) else { return };
+            // What stood there was for a list that no worker will meet any more.
+            *next.lock() = Some((epoch, ready));
+        }
     }
 
     fn explain(&self, membership: &Arc<Membership>, ask: &Ask<'_>) -> Result<String, Fault> {

@@ -81,6 +81,7 @@ impl Reloader {
         let (policies, world) = reloader.prove_and_configure(&plan, source, None).await?;
         reloader.in_force = policies;
         source.text().clone_into(&mut reloader.text);
+        feed(&world);
         reloader.parts.metrics.generation(world.generation);
         prove::warn_of_what_is_not_enforced(&world.plan);
         Ok((reloader, world))
@@ -174,7 +175,9 @@ impl Reloader {
         prove::warn_of_what_waits_for_a_restart(&previous.plan, &plan);
         // Counts the readers of the old one that hold it without a count of their own, too (arc_swap, `swap`).
         drop(previous);
-        self.retired.push(world.swap(Arc::new(next)));
+        let next = Arc::new(next);
+        self.retired.push(world.swap(Arc::clone(&next)));
+        feed(&next);
         (around.live)(&plan);
         prove::warn_of_what_is_not_enforced(&plan);
         self.announce(&policies);
@@ -285,6 +288,13 @@ impl Reloader {
 }
 
 const ADDRESS_HINT: &str = "another process may hold it: `ss -ltnp` shows which";
+
+/// From now on the policies of this world get ready for new lists of nodes.
+fn feed(world: &World) {
+    for service in world.services.values() {
+        service.state.feed.serve_by(service.picker.policy());
+    }
+}
 
 /// Every file that the world rests on.
 fn files<'a>(config: &'a Path, plan: &'a Plan) -> impl Iterator<Item = &'a Path> {

@@ -1,8 +1,10 @@
 //! Many workers at once: each its own instance, all of one mind.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use pointsman_core::cluster::membership::Membership;
 use pointsman_core::pick::policy::{Fault, Policy, Verdict};
 use pointsman_host::{Host, HostOptions, Tolerance};
 
@@ -99,4 +101,46 @@ fn a_quarantine_happens_once() {
     assert_eq!(bad.status().serving, Some(good.module().digest()));
     let faults = bad.status().faults["trap"];
     assert!((5..5 + WORKERS as u64).contains(&faults), "{faults}: at most one more a worker");
+}
+
+fn asked(policy: &dyn Policy, members: &Arc<Membership>) -> u32 {
+    match policy.pick(0, members, &turn(0)) {
+        Ok(Verdict::Park(times)) => times,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The guest counts how often it was asked, so an instance that was made anew tells itself from the one before.
+#[test]
+fn a_list_that_was_prepared_is_not_told_to_the_instance_at_work() {
+    let host = host(Tolerance::default());
+    for (count, fresh) in [(100, true), (10, false)] {
+        let (first, second) = (nodes(1, 1, count), nodes(2, 2, count + 1));
+        let policy = host.policy(&compiled(&host, "counts"), "{}", &first, None, None).expect("a policy");
+        assert_eq!((asked(&*policy, &first), asked(&*policy, &first)), (1, 2));
+        policy.prepare(&second);
+        assert_eq!(asked(&*policy, &first), 3, "the list of before is asked about as before");
+        assert_eq!(asked(&*policy, &second), if fresh { 1 } else { 4 }, "{count} nodes");
+        assert_eq!(asked(&*policy, &second), if fresh { 2 } else { 5 });
+    }
+}
+
+#[test]
+fn what_was_prepared_for_another_list_is_not_used() {
+    let host = host(Tolerance::default());
+    let policy = host.policy(&compiled(&host, "counts"), "{}", &nodes(1, 1, 100), None, None).expect("a policy");
+    policy.prepare(&nodes(2, 2, 101));
+    assert_eq!(asked(&*policy, &nodes(3, 3, 102)), 1);
+    assert_eq!(asked(&*policy, &nodes(3, 3, 102)), 2);
+}
+
+#[test]
+fn a_policy_that_fails_to_get_ready_costs_no_more_than_its_pick() {
+    let host = host(Tolerance::default());
+    let (first, second) = (nodes(1, 1, 3), nodes(2, 2, 100));
+    let policy = host.policy(&compiled(&host, "crowd"), "{}", &first, None, None).expect("a policy");
+    policy.prepare(&second);
+    assert_eq!(policy.status().faults["trap"], 0);
+    assert_eq!(policy.pick(0, &second, &turn(0)), Err(Fault::Trap));
+    assert_eq!(policy.status().faults["trap"], 1);
 }

@@ -135,6 +135,10 @@ pub trait Policy: Send + Sync {
     fn needs(&self) -> &Needs;
     /// Picks. Brings the worker's instance up to `membership` first when it has seen another.
     fn pick(&self, worker: usize, membership: &Arc<Membership>, ask: &Ask<'_>) -> Result<Verdict, Fault>;
+    /// Gets every worker ready for a membership with another list of nodes, before it is published: telling thousands of
+    /// nodes takes milliseconds, which no request should wait for. Never on the request path. By default nothing: each
+    /// worker's first pick tells the list.
+    fn prepare(&self, _membership: &Arc<Membership>) {}
     /// The decision that `pick` would take, in words. Never on the request path.
     fn explain(&self, membership: &Arc<Membership>, ask: &Ask<'_>) -> Result<String, Fault>;
     /// Tells the policy that an answer of its was no good although it did not trap (stranger, ineligible, malformed),

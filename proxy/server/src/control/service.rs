@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_config::plan::{self, HealthCheck, Probe};
-use pointsman_core::cluster::cell::MembershipCell;
 use pointsman_core::cluster::lease::{Lease, Leases};
 use pointsman_core::cluster::membership::Standing;
 use pointsman_core::cluster::node::{Incarnation, NodeSpec, Source};
@@ -70,12 +69,11 @@ impl Service {
         }
         let joined = kept.nodes.values().map(Kept::spec).collect();
         let roster = Roster::new(incarnations.clone(), joined, kept.drains.clone(), kept.high_water);
-        let (changed, _) = tokio::sync::watch::channel(0);
         Self {
             name: name.into(),
             roster,
             leases,
-            feed: Arc::new(Feed { cell: Arc::new(MembershipCell::default()), changed }),
+            feed: Arc::new(Feed::new(Arc::default())),
             plan: None,
             loads: HashMap::new(),
             static_check: None,
@@ -160,9 +158,7 @@ impl Service {
     /// Shows readers what changed since the last time.
     pub(super) fn publish(&mut self, now: Duration) {
         if let Some(next) = self.roster.publish(now) {
-            let version = next.version();
-            self.feed.cell.publish(next);
-            self.feed.changed.send_replace(version);
+            self.feed.publish(next);
         }
     }
 

@@ -12,7 +12,6 @@ use pointsman_core::pick::picker::Picker;
 use pointsman_core::pick::policy::{About, Ask, Fault, Needs, Policy, Verdict};
 use pointsman_core::retry::RetryBudget;
 use pointsman_core::route::Router;
-use tokio::sync::watch;
 
 use super::*;
 use crate::world::control::Feed;
@@ -140,7 +139,7 @@ impl House {
         let cell = Arc::new(MembershipCell::new(Membership::new(1, 1, members, None)));
         let state = Arc::new(ServiceState {
             name: "s".into(),
-            feed: Arc::new(Feed { cell, changed: watch::channel(1).0 }),
+            feed: Arc::new(Feed::new(cell)),
             turn: Arc::new(AtomicU64::new(0)),
             budget: Arc::new(RetryBudget::new()),
         });

@@ -1,12 +1,16 @@
 //! Orders to the control thread, the single writer of memberships: what admin and reload may ask of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use pointsman_config::plan::Plan;
 use pointsman_core::cluster::cell::MembershipCell;
+use pointsman_core::cluster::membership::Membership;
 use pointsman_core::cluster::node::NodeSpec;
+use pointsman_core::pick::policy::Policy;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -38,12 +42,44 @@ pub enum Order {
 
 /// Where requests find the nodes of a service, and may wait for a change. Carried over from plan to plan by the name
 /// of the service.
-#[derive(Debug)]
 pub struct Feed {
     /// The newest membership.
     pub cell: Arc<MembershipCell>,
     /// Its version, sent after the cell holds it: a parked request subscribes, looks at the cell, and waits.
     pub changed: watch::Sender<u64>,
+    /// The policy of the service in force; it gets ready for another list of nodes before that is published.
+    policy: ArcSwapOption<Arc<dyn Policy>>,
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("cell", &self.cell).finish_non_exhaustive()
+    }
+}
+
+impl Feed {
+    /// Tells of this cell.
+    pub fn new(cell: Arc<MembershipCell>) -> Self {
+        let (changed, _) = watch::channel(cell.load().version());
+        Self { cell, changed, policy: ArcSwapOption::empty() }
+    }
+
+    /// The policy that is asked from now on.
+    pub fn serve_by(&self, policy: &Arc<dyn Policy>) {
+        self.policy.store(Some(Arc::new(Arc::clone(policy))));
+    }
+
+    /// Shows readers the next membership. The single writer alone calls this.
+    pub fn publish(&self, next: Arc<Membership>) {
+        if next.roster() != self.cell.load().roster()
+            && let Some(policy) = self.policy.load_full()
+        {
+            policy.prepare(&next);
+        }
+        let version = next.version();
+        self.cell.publish(next);
+        self.changed.send_replace(version);
+    }
 }
 
 /// What became of a join.
