@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pointsman_config::plan::{KeyRule, Retry};
+use pointsman_config::plan::{KeyRule, Limits, Retry};
 use smallvec::SmallVec;
 
 use crate::cluster::cell::MembershipCell;
-use crate::cluster::load::InFlight;
+use crate::cluster::load::{InFlight, Permit};
 use crate::cluster::membership::Membership;
 use crate::cluster::node::{Incarnation, Node};
 use crate::facts::{HeaderValue, RequestFacts, is_idempotent};
@@ -30,7 +30,7 @@ const LONGEST_PARK: Duration = Duration::from_mins(1);
 pub enum Event {
     /// The head was read.
     Start,
-    /// The membership changed while parked, or the time to wait is over.
+    /// What was waited for has come ([`Exchange::waits_for`]), or the time to wait is over.
     Wake,
     /// The attempt failed.
     Failed(Failure),
@@ -49,6 +49,8 @@ pub struct Attempt {
     pub version: u64,
     /// Who decided.
     pub by: By,
+    /// How long it waited for a permit, where it had to.
+    pub waited: Option<Duration>,
 }
 
 /// What the driver does next.
@@ -56,10 +58,8 @@ pub struct Attempt {
 pub enum Action {
     /// Connect to this node and send the request.
     Connect(Attempt),
-    /// Wait until the membership is newer than `version`, or until `until`; then step with [`Event::Wake`].
-    Park {
-        /// Version that was asked.
-        version: u64,
+    /// Wait for what [`Exchange::waits_for`] says; then step with [`Event::Wake`].
+    Wait {
         /// Time at which to stop waiting, on the clock of `now`.
         until: Duration,
     },
@@ -67,6 +67,15 @@ pub enum Action {
     PassOn,
     /// Answer this.
     Answer(Reason),
+}
+
+/// What ends a wait before its time is over.
+#[derive(Debug)]
+pub enum WaitsFor<'a> {
+    /// A membership that is newer than this version.
+    Change(u64),
+    /// A permit of the node that was picked ([`InFlight::poll`]).
+    Permit(&'a InFlight),
 }
 
 /// What an exchange needs to see of its service and its request. Borrowed anew for each step, so that an exchange
@@ -80,6 +89,8 @@ pub struct Scene<'a, F> {
     pub retry: &'a Retry,
     /// Bounds retries.
     pub budget: &'a RetryBudget,
+    /// How many may wait for a permit of a node, and how long.
+    pub limits: &'a Limits,
     /// The service's nodes now.
     pub members: &'a MembershipCell,
     /// The service's turn.
@@ -93,7 +104,7 @@ pub struct Scene<'a, F> {
 /// One request under way.
 ///
 /// Holds: never the same incarnation twice; never more attempts than the rule; a request that is not idempotent is
-/// sent at most once; every chain of steps ends, since each one uses up an attempt or the time to be parked.
+/// sent at most once; every chain of steps ends, since each one uses up an attempt or the time to wait.
 #[derive(Debug)]
 pub struct Exchange {
     /// None before the first question, and after one that nobody was to serve.
@@ -101,27 +112,49 @@ pub struct Exchange {
     random: u64,
     attempts: u32,
     tried: SmallVec<[Incarnation; 2]>,
-    parked: Option<Parked>,
+    waits: Option<Wait>,
+    /// When to stop being parked, and when to stop waiting for permits. Each is counted once for the whole request: a
+    /// membership that keeps changing must not keep a client waiting for ever.
+    park_until: Option<Duration>,
+    queue_until: Option<Duration>,
     failure: Option<FailureClass>,
 }
 
-/// The time to be parked, which is counted once for the whole request: a membership that keeps changing must not keep
-/// a client waiting for ever.
-#[derive(Debug, Clone, Copy)]
-struct Parked {
-    version: u64,
-    until: Duration,
+/// What is waited for.
+#[derive(Debug)]
+enum Wait {
+    /// A membership newer than this.
+    Change(u64),
+    /// A permit for this attempt, since then.
+    Permit(Box<Attempt>, Duration),
 }
 
 impl Exchange {
     /// `random`: uniformly random bits, from which those of each attempt are drawn.
     pub fn new(random: u64) -> Self {
-        Self { turn: None, random, attempts: 0, tried: SmallVec::new(), parked: None, failure: None }
+        Self {
+            turn: None,
+            random,
+            attempts: 0,
+            tried: SmallVec::new(),
+            waits: None,
+            park_until: None,
+            queue_until: None,
+            failure: None,
+        }
     }
 
     /// Attempts made so far.
     pub fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    /// What ends the wait that the last step asked for, if it asked for one.
+    pub fn waits_for(&self) -> Option<WaitsFor<'_>> {
+        self.waits.as_ref().map(|wait| match wait {
+            Wait::Change(version) => WaitsFor::Change(*version),
+            Wait::Permit(attempt, _) => WaitsFor::Permit(&attempt.in_flight),
+        })
     }
 
     /// What to do next. The first event is [`Event::Start`]; each later one answers the action before.
@@ -145,15 +178,26 @@ impl Exchange {
     }
 
     fn wake<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, now: Duration) -> Action {
-        match self.parked {
-            Some(Parked { version, until }) if scene.members.load().version() == version => {
-                if now < until {
-                    Action::Park { version, until }
-                } else {
-                    self.give_up(Reason::Parked)
-                }
+        match self.waits.take() {
+            Some(Wait::Change(version)) if scene.members.load().version() == version => {
+                self.wait(Wait::Change(version), self.park_until, Reason::Parked, now)
             }
+            Some(Wait::Permit(attempt, since)) => match attempt.in_flight.permit() {
+                Permit::Held => self.connect(Attempt { waited: Some(now.saturating_sub(since)), ..*attempt }),
+                Permit::Waits => self.wait(Wait::Permit(attempt, since), self.queue_until, Reason::QueueTimeout, now),
+                Permit::Away => self.ask(scene, now),
+            },
             _ => self.ask(scene, now),
+        }
+    }
+
+    fn wait(&mut self, wait: Wait, until: Option<Duration>, too_late: Reason, now: Duration) -> Action {
+        match until {
+            Some(until) if now < until => {
+                self.waits = Some(wait);
+                Action::Wait { until }
+            }
+            _ => self.give_up(too_late),
         }
     }
 
@@ -166,7 +210,7 @@ impl Exchange {
         }
         match decision {
             Decision::Node { index, by, .. } => match membership.get(index) {
-                Some(member) => self.connect(&member.node, membership.version(), by),
+                Some(member) => self.enter(&member.node, membership.version(), by, scene.limits, now),
                 None => self.give_up(Reason::NoNode),
             },
             Decision::Park(milliseconds) => self.park(membership.version(), milliseconds, now),
@@ -209,16 +253,25 @@ impl Exchange {
         scene.picker.pick(scene.worker, membership, &ask)
     }
 
-    fn connect(&mut self, node: &Arc<Node>, version: u64, by: By) -> Action {
-        self.attempts += 1;
-        self.tried.push(node.incarnation);
-        Action::Connect(Attempt {
-            node: Arc::clone(node),
-            in_flight: node.load.enter(),
-            number: self.attempts,
-            version,
-            by,
-        })
+    /// Takes a permit of the node, or a place in its line.
+    fn enter(&mut self, node: &Arc<Node>, version: u64, by: By, limits: &Limits, now: Duration) -> Action {
+        let Some(in_flight) = node.load.enter(limits.queue) else { return self.give_up(Reason::QueueFull) };
+        let number = self.attempts + 1;
+        let attempt = Attempt { node: Arc::clone(node), in_flight, number, version, by, waited: None };
+        if attempt.in_flight.permit() == Permit::Held {
+            return self.connect(attempt);
+        }
+        if matches!(self.failure, Some(FailureClass::Status(_))) {
+            return Action::PassOn;
+        }
+        let until = *self.queue_until.get_or_insert(now + limits.queue_timeout);
+        self.wait(Wait::Permit(Box::new(attempt), now), Some(until), Reason::QueueTimeout, now)
+    }
+
+    fn connect(&mut self, attempt: Attempt) -> Action {
+        self.attempts = attempt.number;
+        self.tried.push(attempt.node.incarnation);
+        Action::Connect(attempt)
     }
 
     fn park(&mut self, version: u64, milliseconds: u32, now: Duration) -> Action {
@@ -227,9 +280,8 @@ impl Exchange {
             return Action::PassOn;
         }
         let wanted = now + Duration::from_millis(milliseconds.into()).min(LONGEST_PARK);
-        let until = self.parked.map_or(wanted, |parked| parked.until);
-        self.parked = Some(Parked { version, until });
-        if now < until { Action::Park { version, until } } else { self.give_up(Reason::Parked) }
+        let until = *self.park_until.get_or_insert(wanted);
+        self.wait(Wait::Change(version), Some(until), Reason::Parked, now)
     }
 
     /// The client hears of the failure that happened, not of why there was no further attempt.

@@ -42,8 +42,8 @@ pub trait Trip: Send + 'static {
     /// byte was sent; then it is dropped or given to [`Trip::finish`].
     fn step(&mut self, event: Event, facts: &Facts<'_>, now: Duration) -> Action;
 
-    /// Ready once the membership is newer than `version`. Polled only while parked.
-    fn poll_changed(&mut self, version: u64, context: &mut Context<'_>) -> Poll<()>;
+    /// Ready once what the last step waits for has come. Polled only after [`Action::Wait`], until its time is over.
+    fn poll_wake(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
     /// The upstream timeouts of the request's service. `response` runs from the request's last byte (or the last
     /// progress of its body); `idle` bounds the pause between two reads of the response and the life of a pooled

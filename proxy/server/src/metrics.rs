@@ -11,12 +11,14 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{self, MetricFamily, MetricType};
+use prometheus::proto::{self, MetricFamily};
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 mod histogram;
+mod rows;
 mod service;
 
+use rows::{counter, family, histogram};
 pub use service::ServiceMetrics;
 use service::{PerPolicy, PerService};
 
@@ -46,13 +48,39 @@ pub struct Metrics {
 /// Gauges that are set when somebody looks.
 pub struct NodeGauges {
     in_flight: IntGaugeVec,
+    queued: IntGaugeVec,
     standing: IntGaugeVec,
     nodes: IntGaugeVec,
 }
 
 impl NodeGauges {
-    /// One node of a service now. `standing`: 0 up, 1 degraded, 2 draining, 3 down.
-    pub fn node(&self, service: &str, node: &str, in_flight: u32, standing: u8) {
+    fn new(registry: &Registry) -> Self {
+        let gauges = |name: &str, help: &str, labels: &[&str]| gauges(registry, name, help, labels);
+        let node = &["service", "node"];
+        Self {
+            in_flight: gauges(
+                "pointsman_node_in_flight",
+                "Requests under way at a node, counted from the verdict to the last byte.",
+                node,
+            ),
+            queued: gauges(
+                "pointsman_node_queued",
+                "Requests that wait for a permit of a node; they count as under way, too.",
+                node,
+            ),
+            standing: gauges(
+                "pointsman_node_standing",
+                "How a node stands: 0 up, 1 degraded, 2 draining, 3 down.",
+                node,
+            ),
+            nodes: gauges("pointsman_registry_nodes", "Nodes of a service, whatever their standing.", &["service"]),
+        }
+    }
+
+    /// One node of a service now: requests under way, how many of them wait for a permit, and how it stands (0 up,
+    /// 1 degraded, 2 draining, 3 down).
+    pub fn node(&self, service: &str, node: &str, in_flight: u32, queued: u32, standing: u8) {
+        self.queued.with_label_values(&[service, node]).set(queued.into());
         self.in_flight.with_label_values(&[service, node]).set(in_flight.into());
         self.standing.with_label_values(&[service, node]).set(standing.into());
     }
@@ -64,6 +92,7 @@ impl NodeGauges {
 
     fn reset(&self) {
         self.in_flight.reset();
+        self.queued.reset();
         self.standing.reset();
         self.nodes.reset();
     }
@@ -82,26 +111,13 @@ impl Metrics {
         let services = Arc::new(Services::new());
         register(&registry, SharedServices(Arc::clone(&services)));
         let counters = |name: &str, help: &str, labels: &[&str]| counters(&registry, name, help, labels);
-        let gauges = |name: &str, help: &str, labels: &[&str]| gauges(&registry, name, help, labels);
         let gauge = |name: &str, help: &str| {
             let family = IntGauge::new(name, help).expect("a valid family");
             register(&registry, family.clone());
             family
         };
         Self {
-            nodes: NodeGauges {
-                in_flight: gauges(
-                    "pointsman_node_in_flight",
-                    "Requests under way at a node, counted from the verdict to the last byte.",
-                    &["service", "node"],
-                ),
-                standing: gauges(
-                    "pointsman_node_standing",
-                    "How a node stands: 0 up, 1 degraded, 2 draining, 3 down.",
-                    &["service", "node"],
-                ),
-                nodes: gauges("pointsman_registry_nodes", "Nodes of a service, whatever their standing.", &["service"]),
-            },
+            nodes: NodeGauges::new(&registry),
             transitions: counters(
                 "pointsman_health_transitions_total",
                 "Changes of a node's standing.",
@@ -256,7 +272,7 @@ fn register(registry: &Registry, family: impl Collector + 'static) {
 struct Services {
     by_name: Mutex<BTreeMap<String, Arc<PerService>>>,
     policies: Mutex<BTreeMap<(String, String), Arc<PerPolicy>>>,
-    descriptions: [Desc; 7],
+    descriptions: [Desc; 8],
 }
 
 /// What Prometheus holds on to.
@@ -283,6 +299,7 @@ impl Services {
                 desc("pointsman_retries_total", "Attempts that failed and went elsewhere.", &["service", "reason"]),
                 desc("pointsman_refusals_total", "Requests answered by the proxy itself.", &["service", "reason"]),
                 desc("pointsman_picks_total", "Picks by who decided.", &["service", "policy", "by", "fault"]),
+                desc("pointsman_queue_duration_seconds", "Time that requests waited for a permit they got.", service),
                 desc("pointsman_pick_duration_seconds", "Time of one pick in 16, a sample.", &["service", "policy"]),
             ],
         }
@@ -297,14 +314,15 @@ impl Collector for SharedServices {
     fn collect(&self) -> Vec<MetricFamily> {
         let services: Vec<_> = self.0.by_name.lock().values().cloned().collect();
         let policies: Vec<_> = self.0.policies.lock().values().cloned().collect();
-        let [requests, request, upstream, retries, refusals, picks, took] = &self.0.descriptions;
-        let mut rows: [Vec<proto::Metric>; 7] = Default::default();
+        let [requests, request, upstream, retries, refusals, picks, queued, took] = &self.0.descriptions;
+        let mut rows: [Vec<proto::Metric>; 8] = Default::default();
         for s in &services {
             let name = s.name.as_str();
             rows[0].extend(s.read_codes().iter().map(|(code, n)| counter(requests, &[name, code], *n)));
             rows[1].push(histogram(request, &[name], &s.request));
             rows[2].push(histogram(upstream, &[name], &s.upstream));
             rows[3].extend(s.retries.read().map(|(reason, n)| counter(retries, &[name, reason], n)));
+            rows[6].push(histogram(queued, &[name], &s.queued));
             rows[4].extend(s.refusals.read().map(|(reason, n)| counter(refusals, &[name, reason], n)));
         }
         for p in policies.iter().filter(|p| p.service != NO_SERVICE) {
@@ -313,61 +331,10 @@ impl Collector for SharedServices {
             rows[5].extend(
                 p.by_fallback.read().map(|(fault, n)| counter(picks, &[service, policy, "fallback", fault], n)),
             );
-            rows[6].push(histogram(took, &[service, policy], &p.took));
+            rows[7].push(histogram(took, &[service, policy], &p.took));
         }
         self.0.descriptions.iter().zip(rows).map(|(desc, rows)| family(desc, rows)).collect()
     }
-}
-
-fn family(desc: &Desc, rows: Vec<proto::Metric>) -> MetricFamily {
-    let kind = if desc.fq_name.ends_with("_seconds") { MetricType::HISTOGRAM } else { MetricType::COUNTER };
-    let mut family = MetricFamily::default();
-    family.set_name(desc.fq_name.clone());
-    family.set_help(desc.help.clone());
-    family.set_field_type(kind);
-    family.set_metric(rows);
-    family
-}
-
-fn labels(desc: &Desc, values: &[&str]) -> Vec<proto::LabelPair> {
-    let mut pairs: Vec<_> = desc
-        .variable_labels
-        .iter()
-        .zip(values)
-        .map(|(name, value)| {
-            let mut pair = proto::LabelPair::default();
-            pair.set_name(name.clone());
-            pair.set_value((*value).into());
-            pair
-        })
-        .collect();
-    pairs.sort_by(|a, b| a.name().cmp(b.name()));
-    pairs
-}
-
-fn counter(desc: &Desc, values: &[&str], count: u64) -> proto::Metric {
-    let mut counter = proto::Counter::default();
-    counter.set_value(count as f64);
-    let mut row = proto::Metric::from_label(labels(desc, values));
-    row.set_counter(counter);
-    row
-}
-
-fn histogram(desc: &Desc, values: &[&str], from: &histogram::Histogram) -> proto::Metric {
-    let reading = from.read();
-    let buckets = reading.cumulative.into_iter().map(|(upper, count)| {
-        let mut bucket = proto::Bucket::default();
-        bucket.set_upper_bound(upper);
-        bucket.set_cumulative_count(count);
-        bucket
-    });
-    let mut histogram = proto::Histogram::default();
-    histogram.set_bucket(buckets.collect());
-    histogram.set_sample_count(reading.count);
-    histogram.set_sample_sum(reading.sum);
-    let mut row = proto::Metric::from_label(labels(desc, values));
-    row.set_histogram(histogram);
-    row
 }
 
 #[cfg(test)]

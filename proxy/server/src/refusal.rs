@@ -95,6 +95,12 @@ fn explain(why: Why<'_>) -> Text {
             text(503, "policy-fault", format!("the routing policy failed ({})", fault.label()), LATER)
         }
         Reason::Parked => text(503, "parked", "the node that this key belongs to did not come back in time", LATER),
+        Reason::QueueFull => {
+            text(503, "queue-full", "the node is at its limit, and as many requests wait for it as may", LATER)
+        }
+        Reason::QueueTimeout => {
+            text(503, "queue-timeout", "the node is at its limit, and no place became free in time", LATER)
+        }
         Reason::Connect => text(502, "connect", "no connection to a node could be made", LATER),
         Reason::Reset => text(502, "reset", "the node ended the connection before it answered", REPEAT_IF_SAFE),
         Reason::Timeout => text(504, "timeout", "the node did not answer in time", REPEAT_IF_SAFE),
@@ -140,6 +146,8 @@ mod tests {
             Reason::OwnerDown,
             policy,
             Reason::Parked,
+            Reason::QueueFull,
+            Reason::QueueTimeout,
             Reason::Connect,
             Reason::Reset,
             Reason::Timeout,

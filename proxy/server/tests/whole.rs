@@ -5,6 +5,10 @@ const LANE: &str = "on";
 
 #[path = "whole/death.rs"]
 mod death;
+#[path = "whole/limits.rs"]
+mod limits;
+#[path = "whole/puppet.rs"]
+mod puppet;
 #[path = "whole/registry.rs"]
 mod registry;
 #[path = "whole/reload.rs"]

@@ -4,6 +4,10 @@ const LANE: &str = "off";
 
 #[path = "whole/death.rs"]
 mod death;
+#[path = "whole/limits.rs"]
+mod limits;
+#[path = "whole/puppet.rs"]
+mod puppet;
 #[path = "whole/registry.rs"]
 mod registry;
 #[path = "whole/reload.rs"]

@@ -73,7 +73,7 @@ fn loads_are_those_of_the_moment() {
     let members = nodes(1, 1, 3);
     let loads = policy(&host(), "loads", &members);
     assert_eq!(parked(&*loads, 0, &members, &turn(0)), 0);
-    let mut under_way: Vec<_> = [0, 1, 1, 2].iter().map(|i| members.members()[*i].node.load.enter()).collect();
+    let mut under_way: Vec<_> = [0, 1, 1, 2].iter().map(|i| members.members()[*i].node.load.enter(0)).collect();
     assert_eq!(parked(&*loads, 0, &members, &turn(0)), 4);
     under_way.pop();
     assert_eq!(parked(&*loads, 1, &members, &turn(0)), 3);

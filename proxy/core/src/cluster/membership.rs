@@ -96,6 +96,17 @@ impl Membership {
         self.members.get(index as usize)
     }
 
+    /// Sends away who waits for a permit of a node that takes nothing new in this membership, which came after
+    /// `before` and has been published: they ask it who is to serve them.
+    pub fn send_away(&self, before: &Self) {
+        for Member { node, .. } in before.members.iter().filter(|member| member.node.load.queued() > 0) {
+            let now = self.index_of(node.incarnation).and_then(|index| self.get(index));
+            if now.is_none_or(|member| !member.eligible()) {
+                node.load.send_away();
+            }
+        }
+    }
+
     /// Where an incarnation stands in this membership, if it still does.
     pub fn index_of(&self, incarnation: Incarnation) -> Option<u32> {
         self.members.iter().position(|m| m.node.incarnation == incarnation).map(|i| i as u32)

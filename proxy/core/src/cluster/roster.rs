@@ -41,6 +41,8 @@ pub struct Rules {
     pub slow_start: Option<Duration>,
     /// What happens when no node is up.
     pub all_down: AllDown,
+    /// Requests that may be under way at one node; `None`: no bound.
+    pub permits: Option<u32>,
 }
 
 /// One node and what is known of it.
@@ -119,7 +121,7 @@ impl Roster {
     pub fn new(incarnations: Incarnations, joined: Vec<NodeSpec>, drains: BTreeSet<String>, high_water: u64) -> Self {
         let mut roster = Self {
             incarnations,
-            rules: Rules { checked: true, slow_start: None, all_down: AllDown::Fail },
+            rules: Rules { checked: true, slow_start: None, all_down: AllDown::Fail, permits: None },
             entries: BTreeMap::new(),
             places: HashMap::new(),
             drains,
@@ -144,6 +146,7 @@ impl Roster {
         }
         self.rules = rules;
         self.dirty = true;
+        self.entries.values().for_each(|e| e.node.load.set_permits(rules.permits));
         let keep: BTreeSet<&str> = nodes.iter().map(|n| n.id.as_str()).collect();
         let gone: Vec<Arc<str>> = self
             .entries
@@ -324,7 +327,8 @@ impl Roster {
         let trusted = source == Source::Static && !self.rules.checked;
         // Nodes that the first configuration names were there before we were: no ramp for them.
         let warming = (trusted && self.configured && self.rules.slow_start.is_some()).then_some(now);
-        let node = Node { spec, incarnation: self.incarnations.next(), source, load: Arc::new(NodeLoad::default()) };
+        let load = Arc::new(NodeLoad::with_permits(self.rules.permits));
+        let node = Node { spec, incarnation: self.incarnations.next(), source, load };
         let condition = if trusted { Condition::Up } else { Condition::Unchecked };
         Entry { node: Arc::new(node), condition, passed: trusted, warming, failure: None }
     }

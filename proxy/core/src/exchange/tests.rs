@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use pointsman_config::plan::RetryOn;
+use pointsman_config::plan::{Limits, RetryOn};
 use proptest::prelude::*;
 
 use super::*;
@@ -10,6 +10,7 @@ use crate::pick::policy::{Fault, Needs, Policy, Verdict};
 use crate::pick::scripted::{Scripted, membership, node};
 
 mod properties;
+mod queue;
 mod timeline;
 
 /// A service of which a test turns every knob, and one request to it.
@@ -18,6 +19,7 @@ struct Stage {
     key: Option<KeyRule>,
     retry: Retry,
     budget: RetryBudget,
+    limits: Limits,
     members: MembershipCell,
     turn: AtomicU64,
     facts: Plain,
@@ -36,6 +38,7 @@ impl Stage {
             key: None,
             retry: Retry { attempts, on: EVERYTHING.to_vec(), budget: None },
             budget: RetryBudget::new(),
+            limits: Limits { connections_per_node: None, queue: 1, queue_timeout: Duration::from_millis(100) },
             members: MembershipCell::default(),
             turn: AtomicU64::new(40),
             facts: Plain { method: method.into(), path: "/".into(), ..Plain::default() },
@@ -54,6 +57,7 @@ impl Stage {
             key: self.key.as_ref(),
             retry: &self.retry,
             budget: &self.budget,
+            limits: &self.limits,
             members: &self.members,
             turn: &self.turn,
             facts: &self.facts,
@@ -135,6 +139,7 @@ fn a_turn_that_others_have_passed_is_not_given_back() {
         key: None,
         retry: &stage.retry,
         budget: &stage.budget,
+        limits: &stage.limits,
         members: &stage.members,
         turn: &turns,
         facts: &stage.facts,

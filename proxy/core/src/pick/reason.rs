@@ -22,6 +22,10 @@ pub enum Reason {
     Fault(Fault),
     /// It was parked for as long as the policy said, and nothing changed.
     Parked,
+    /// The node that was picked has no permit free, and as many wait for one as may.
+    QueueFull,
+    /// It waited for a permit of a node for as long as it may.
+    QueueTimeout,
     /// No connection to a node could be made.
     Connect,
     /// The connection ended before a response byte.

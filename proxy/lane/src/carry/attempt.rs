@@ -45,10 +45,10 @@ impl<T: Trip> Work<T> {
                     }
                     event = Event::Failed(self.failure(FailureClass::Connect));
                 }
-                Action::Park { version, until } => {
+                Action::Wait { until } => {
                     self.leave_node(at);
                     self.attempt = None;
-                    self.phase = Phase::Parked(version);
+                    self.phase = Phase::Waiting;
                     self.deadline = until;
                     return Turn::Go;
                 }

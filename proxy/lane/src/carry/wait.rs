@@ -25,11 +25,11 @@ impl<T: Trip> Work<T> {
         false
     }
 
-    pub(super) fn wait_parked<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>, version: u64) -> Turn {
+    pub(super) fn wait<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Turn {
         if self.client_gone(at) {
             return self.abandon(at, Ending::ClientGone);
         }
-        match self.trip.as_mut().map(|trip| trip.poll_changed(version, at.task)) {
+        match self.trip.as_mut().map(|trip| trip.poll_wake(at.task)) {
             Some(Poll::Pending) => Turn::Wait,
             _ => self.advance(at, Event::Wake),
         }

@@ -53,8 +53,8 @@ pub(super) enum Turn {
 pub(super) enum Phase {
     /// Reading a request's head.
     Head,
-    /// Waiting for the membership to be newer than this.
-    Parked(u64),
+    /// Waiting for what the trip knows.
+    Waiting,
     /// Connecting to a node.
     Dial,
     /// Request up, response down, both at once.
@@ -223,7 +223,7 @@ impl<T: Trip> Work<T> {
         loop {
             let turn = match self.phase {
                 Phase::Head => self.read_head(at),
-                Phase::Parked(version) => self.wait_parked(at, version),
+                Phase::Waiting => self.wait(at),
                 Phase::Dial => self.wait_connected(at),
                 Phase::Relay => self.relay(at),
                 Phase::Page => self.write_page(at),
@@ -318,7 +318,7 @@ impl<T: Trip> Work<T> {
     fn expire<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Turn {
         match self.phase {
             Phase::Head => self.reject(at, Flaw::SlowHead),
-            Phase::Parked(_) => self.advance(at, Event::Wake),
+            Phase::Waiting => self.advance(at, Event::Wake),
             Phase::Dial => self.node_failed(at, FailureClass::Connect),
             Phase::Page => self.abandon(at, Ending::ClientGone),
             Phase::Relay if !self.to_client.is_empty() => self.abandon(at, Ending::ClientGone),

@@ -61,6 +61,8 @@ pub(crate) struct Ride {
     turn: u64,
     made: u32,
     parked: bool,
+    /// The version that was there when it was parked.
+    seen: u64,
 }
 
 pub(crate) struct Shared(pub(crate) Arc<Robin>);
@@ -70,7 +72,7 @@ impl Traffic for Shared {
 
     fn begin(&self, _: &Facts<'_>, _: Duration) -> Ride {
         let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
-        Ride { robin: Arc::clone(&self.0), turn, made: 0, parked: self.0.parks.load(Ordering::Relaxed) }
+        Ride { robin: Arc::clone(&self.0), turn, made: 0, parked: self.0.parks.load(Ordering::Relaxed), seen: 0 }
     }
 
     fn reject(&self, flaw: Flaw, _: SocketAddr, page: &mut Page) {
@@ -89,10 +91,11 @@ impl Ride {
         self.made += 1;
         Action::Connect(Attempt {
             node: Arc::clone(node),
-            in_flight: node.load.enter(),
+            in_flight: node.load.enter(0).expect("no bound"),
             number: self.made,
             version: 1,
             by: By::Policy,
+            waited: None,
         })
     }
 }
@@ -102,7 +105,8 @@ impl Trip for Ride {
         match event {
             Event::Start if self.parked => {
                 self.robin.parked.notify_one();
-                Action::Park { version: *self.robin.version.borrow(), until: now + PATIENCE }
+                self.seen = *self.robin.version.borrow();
+                Action::Wait { until: now + PATIENCE }
             }
             Event::Start | Event::Wake => self.connect(),
             Event::Failed(failure) => {
@@ -122,7 +126,8 @@ impl Trip for Ride {
         }
     }
 
-    fn poll_changed(&mut self, version: u64, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_wake(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let version = self.seen;
         let mut changed = self.robin.version.subscribe();
         let wait = async move { changed.wait_for(|now| *now > version).await.is_ok() };
         // Only a parked request pays for this.

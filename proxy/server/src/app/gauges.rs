@@ -15,7 +15,8 @@ pub(super) fn at_each_scrape(metrics: &Arc<Metrics>, world: &WorldCell) {
             let membership = service.state.members().load_full();
             gauges.registry(name, membership.members().len());
             for member in membership.members() {
-                gauges.node(name, &member.node.spec.id, member.node.load.in_flight(), number(member.standing));
+                let load = &member.node.load;
+                gauges.node(name, &member.node.spec.id, load.in_flight(), load.queued(), number(member.standing));
             }
         }
     });

@@ -74,7 +74,12 @@ impl Desk {
 }
 
 fn put_in_force(service: &mut Service, planned: &plan::Service, now: Duration) -> Option<Change> {
-    let rules = Rules { checked: planned.health.is_some(), slow_start: planned.slow_start, all_down: planned.all_down };
+    let rules = Rules {
+        checked: planned.health.is_some(),
+        slow_start: planned.slow_start,
+        all_down: planned.all_down,
+        permits: planned.limits.connections_per_node,
+    };
     let before = service.roster.high_water();
     service.take_checks(planned.health.as_ref());
     if let Err(conflicts) = service.roster.configure(rules, specs(planned), now) {

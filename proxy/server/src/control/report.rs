@@ -43,6 +43,7 @@ impl Service {
             standing: if checking { "checking" } else { label(member.standing) },
             incarnation: node.incarnation.0,
             in_flight: node.load.in_flight(),
+            queued: node.load.queued(),
             share: f64::from(member.share) / 1000.0,
             last_failure: failure.map(|failure| failure.reason.to_string()),
             last_failure_at_ms: failure.map(|failure| wall_ms(self.failed_at(&spec.id).unwrap_or(failure.at), now)),

@@ -158,7 +158,13 @@ impl Service {
     /// Shows readers what changed since the last time.
     pub(super) fn publish(&mut self, now: Duration) {
         if let Some(next) = self.roster.publish(now) {
+<<<<<<< HEAD
             self.feed.publish(next);
+=======
+            let before = self.feed.cell.load_full();
+            self.feed.publish(Arc::clone(&next));
+            next.send_away(&before);
+>>>>>>> 88d6972 (Give each node so many permits, and let the rest wait their turn)
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) const REFUSALS: &[&str] = &[
     "policy",
     "policy-fault",
     "parked",
+    "queue-full",
+    "queue-timeout",
     "connect",
     "reset",
     "timeout",
@@ -66,6 +68,7 @@ pub(super) struct PerService {
     no_code: AtomicU64,
     pub(super) request: Histogram,
     pub(super) upstream: Histogram,
+    pub(super) queued: Histogram,
     pub(super) retries: Labelled,
     pub(super) refusals: Labelled,
 }
@@ -78,6 +81,7 @@ impl PerService {
             no_code: AtomicU64::new(0),
             request: Histogram::new(Range::REQUEST),
             upstream: Histogram::new(Range::REQUEST),
+            queued: Histogram::new(Range::REQUEST),
             retries: Labelled::new(RETRIES),
             refusals: Labelled::new(REFUSALS),
         }
@@ -143,6 +147,11 @@ impl ServiceMetrics {
     /// A node answered: from the attempt's start to its response head.
     pub fn upstream(&self, took: Duration) {
         self.service.upstream.record(took);
+    }
+
+    /// A request got a permit of a node after it had waited for one.
+    pub fn queued(&self, waited: Duration) {
+        self.service.queued.record(waited);
     }
 
     /// The policy's verdict was used.

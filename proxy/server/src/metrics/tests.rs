@@ -44,7 +44,7 @@ fn gauges_of_a_node_that_left_vanish() {
     let seen = Arc::clone(&there);
     metrics.on_scrape(move |gauges| {
         if seen.load(Ordering::Relaxed) {
-            gauges.node("oms", "oms-1", 3, 0);
+            gauges.node("oms", "oms-1", 3, 1, 0);
         }
     });
     assert!(metrics.render().contains("pointsman_node_in_flight{node=\"oms-1\",service=\"oms\"} 3\n"));
@@ -61,7 +61,7 @@ fn families_follow_the_naming_rules() {
     handles.request(200, Duration::from_micros(70));
     handles.upstream(Duration::from_micros(60));
     metrics.on_scrape(|gauges| {
-        gauges.node("oms", "oms-1", 0, 0);
+        gauges.node("oms", "oms-1", 0, 0, 0);
         gauges.registry("oms", 1);
     });
     metrics.health_transition("oms", "oms-1", "up");
@@ -81,7 +81,7 @@ fn families_follow_the_naming_rules() {
         assert_eq!(kind == "histogram", name.ends_with("_seconds"), "{name} is a {kind}");
         assert!(!["_count", "_sum", "_bucket"].iter().any(|end| name.ends_with(end)), "{name}");
     }
-    assert_eq!(families, 19, "{text}");
+    assert_eq!(families, 21, "{text}");
     let inf = "pointsman_request_duration_seconds_bucket{service=\"oms\",le=\"+Inf\"} 1";
     assert!(text.contains(inf), "{text}");
 }

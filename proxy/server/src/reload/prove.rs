@@ -34,9 +34,6 @@ pub(super) fn whole(source: &Source, message: String, help: &str) -> Problems {
 
 /// What the file may say already but is not acted on yet must not be mistaken for protection.
 pub(super) fn warn_of_what_is_not_enforced(plan: &Plan) {
-    for service in plan.services.values().filter(|service| service.limits.connections_per_node.is_some()) {
-        log::warn!("service `{}`: `limits.connections_per_node` is not enforced yet", service.name);
-    }
     for listener in plan.listeners.iter().filter(|listener| listener.http2) {
         log::warn!("listener {}: `http2` is not spoken yet; HTTP/1.1 is", listener.address);
     }

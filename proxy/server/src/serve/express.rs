@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use pointsman_config::plan::Timeouts;
 use pointsman_core::cluster::node::Node;
-use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Reason, Scene};
+use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Reason, Scene, WaitsFor};
 use pointsman_core::facts::RequestFacts;
 use pointsman_core::pick::picker::By;
 use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Receipt, Traffic, Trip};
@@ -119,6 +119,7 @@ impl Trip for Errand {
             key: service.plan.key.as_ref(),
             retry: &service.plan.retry,
             budget: &service.state.budget,
+            limits: &service.plan.limits,
             members: service.state.members(),
             turn: &service.state.turn,
             facts,
@@ -137,20 +138,16 @@ impl Trip for Errand {
         action
     }
 
-    fn poll_changed(&mut self, version: u64, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_wake(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let version = match self.exchange.waits_for() {
+            Some(WaitsFor::Permit(in_flight)) => return in_flight.poll(context.waker()),
+            Some(WaitsFor::Change(version)) => version,
+            None => return Poll::Ready(()),
+        };
         let Some(service) = &self.service else { return Poll::Ready(()) };
         let waiting = self.waiting.get_or_insert_with(|| {
             let feed = Arc::clone(&service.state.feed);
-            Box::pin(async move {
-                // Subscribed before looking, so that a change in between is not missed.
-                let mut changed = feed.changed.subscribe();
-                while feed.cell.load().version() <= version {
-                    if changed.changed().await.is_err() {
-                        // Nobody writes any more: only the time can end the wait.
-                        std::future::pending::<()>().await;
-                    }
-                }
-            })
+            Box::pin(async move { feed.newer_than(version).await })
         });
         waiting.as_mut().poll(context)
     }

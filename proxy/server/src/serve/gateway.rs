@@ -32,6 +32,14 @@ const TRY_ELSEWHERE: ErrorType = ErrorType::Custom("try elsewhere");
 /// How long the rest of a request's body is read after an answer, so that its connection can be used again.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Why no attempt is made.
+enum Stop {
+    /// Nobody serves it.
+    Reason(Reason),
+    /// Nobody waits for it any more.
+    Gone(Box<Error>),
+}
+
 /// Between the client and the nodes, on one worker.
 pub(super) struct Gateway {
     worker: usize,
@@ -47,12 +55,12 @@ impl Gateway {
     }
 
     /// Finds the service and the first node. `Err`: nobody serves it.
-    async fn route(&self, session: &mut Session, trip: &mut Trip) -> Result<(), Reason> {
+    async fn route(&self, session: &mut Session, trip: &mut Trip) -> Result<(), Stop> {
         let service = {
             let world = self.shared.world.load();
             world.router.find(&Head::of(session)).and_then(|route| world.by_route.get(route).cloned())
         };
-        let service = service.ok_or(Reason::NoRoute)?;
+        let service = service.ok_or(Stop::Reason(Reason::NoRoute))?;
         // A client that neither sends nor reads holds a node's place: it gets as long as a node does.
         session.set_read_timeout(Some(service.plan.timeouts.idle));
         session.set_write_timeout(Some(service.plan.timeouts.idle));
@@ -62,20 +70,20 @@ impl Gateway {
     }
 
     /// Waits as long as the exchange says. `Ok`: an attempt is under way.
-    async fn carry_out(&self, session: &Session, trip: &mut Trip, mut action: Action) -> Result<(), Reason> {
+    async fn carry_out(&self, session: &mut Session, trip: &mut Trip, mut action: Action) -> Result<(), Stop> {
         loop {
             match action {
                 Action::Connect(attempt) => {
                     trip.begin(attempt);
                     return Ok(());
                 }
-                Action::Park { version, until } => {
-                    wait_for_change(trip, version, until).await;
+                Action::Wait { until } => {
+                    wait(session, trip, until).await.map_err(Stop::Gone)?;
                     action = trip.step(self.worker, &Head::of(session), Event::Wake);
                 }
-                Action::Answer(reason) => return Err(reason),
+                Action::Answer(reason) => return Err(Stop::Reason(reason)),
                 // Answers a status only, and that is carried out where the status was seen.
-                Action::PassOn => return Err(Reason::Reset),
+                Action::PassOn => return Err(Stop::Reason(Reason::Reset)),
             }
         }
     }
@@ -86,22 +94,20 @@ impl Gateway {
     }
 }
 
-/// Waits until the membership is newer than `version`, but not beyond `until`.
-async fn wait_for_change(trip: &Trip, version: u64, until: Duration) {
-    let Some(service) = trip.service() else { return };
-    let feed = &service.state.feed;
-    // Subscribed before looking, so that a change in between is not missed.
-    let mut changed = feed.changed.subscribe();
-    let newer = async {
-        while feed.cell.load().version() <= version {
-            if changed.changed().await.is_err() {
-                // Nobody writes any more: only the time can end the wait.
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    // Too late is an answer too: the exchange sees it by its clock.
-    let _ = tokio::time::timeout(until.saturating_sub(clock::now()), newer).await;
+/// Waits for what the last step said, but not beyond `until`. `Err`: the client has gone meanwhile. Whether it has can
+/// only be seen where no body of its is still to be read.
+async fn wait(session: &mut Session, trip: &Trip, until: Duration) -> Result<()> {
+    let watches = session.as_mut().is_body_empty();
+    let time = until.saturating_sub(clock::now());
+    tokio::select! {
+        biased;
+        // Too late is an answer too: the exchange sees it by its clock.
+        _ = tokio::time::timeout(time, trip.wake()) => Ok(()),
+        gone = session.as_mut().read_body_or_idle(true), if watches => match gone {
+            Err(error) => Err(error.into_down()),
+            Ok(_) => Error::err_down(ErrorType::ConnectionClosed),
+        },
+    }
 }
 
 fn peer(trip: &Trip) -> Option<HttpPeer> {
@@ -137,7 +143,11 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, trip: &mut Trip) -> Result<bool> {
         trip.id = identity::of(session.req_header());
-        let Err(reason) = self.route(session, trip).await else { return Ok(false) };
+        let reason = match self.route(session, trip).await {
+            Ok(()) => return Ok(false),
+            Err(Stop::Gone(error)) => return Err(error),
+            Err(Stop::Reason(reason)) => reason,
+        };
         session.set_total_drain_timeout(Some(DRAIN));
         let why = Why::Reason(&reason);
         trip.refused(label(why));
@@ -147,11 +157,15 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, session: &mut Session, trip: &mut Trip) -> Result<Box<HttpPeer>> {
-        if let Some(action) = trip.take_next()
-            && let Err(reason) = self.carry_out(session, trip, action).await
-        {
-            trip.refuse(reason);
-            return Err(Error::new_in(REFUSED));
+        if let Some(action) = trip.take_next() {
+            match self.carry_out(session, trip, action).await {
+                Ok(()) => {}
+                Err(Stop::Gone(error)) => return Err(error),
+                Err(Stop::Reason(reason)) => {
+                    trip.refuse(reason);
+                    return Err(Error::new_in(REFUSED));
+                }
+            }
         }
         peer(trip).map(Box::new).ok_or_else(|| Error::new_in(REFUSED))
     }

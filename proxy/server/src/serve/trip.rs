@@ -1,5 +1,6 @@
 //! One request on its way: what the gateway remembers of it from head to last byte.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::HeaderValue;
 use pointsman_core::cluster::load::InFlight;
 use pointsman_core::cluster::node::Node;
-use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, Scene};
+use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, Scene, WaitsFor};
 use pointsman_core::facts::RequestFacts;
 use pointsman_core::pick::picker::By;
 use pointsman_core::pick::policy::Fault;
@@ -94,6 +95,15 @@ impl Trip {
         }
     }
 
+    /// Until what the last step waits for has come.
+    pub(super) async fn wake(&self) {
+        match (self.exchange.waits_for(), self.service()) {
+            (Some(WaitsFor::Permit(in_flight)), _) => poll_fn(|task| in_flight.poll(task.waker())).await,
+            (Some(WaitsFor::Change(version)), Some(service)) => service.state.feed.newer_than(version).await,
+            _ => {}
+        }
+    }
+
     /// Where to connect.
     pub(super) fn node(&self) -> Option<&Arc<Node>> {
         self.last.as_ref().map(|(node, _)| node)
@@ -106,6 +116,7 @@ impl Trip {
             key: service.plan.key.as_ref(),
             retry: &service.plan.retry,
             budget: &service.state.budget,
+            limits: &service.plan.limits,
             members: service.state.members(),
             turn: &service.state.turn,
             facts,
@@ -203,7 +214,7 @@ impl Trip {
         let sent = self.attempt.as_ref().is_some_and(|attempt| attempt.sent);
         let has_response = matches!(class, FailureClass::Status(_));
         match self.step(worker, facts, Event::Failed(Failure { class, sent, replayable })) {
-            again @ (Action::Connect(_) | Action::Park { .. }) => {
+            again @ (Action::Connect(_) | Action::Wait { .. }) => {
                 self.attempt = None;
                 self.next = Some(again);
             }
@@ -346,15 +357,20 @@ pub(super) fn micros(took: Duration) -> u64 {
 
 pub(super) fn count(metrics: &ServiceMetrics, event: Event, action: &Action) {
     match action {
-        Action::Connect(attempt) => match attempt.by {
-            By::Policy => metrics.picked(),
-            By::Fallback(fault) => metrics.fell_back(fault.label()),
-        },
+        Action::Connect(attempt) => {
+            match attempt.by {
+                By::Policy => metrics.picked(),
+                By::Fallback(fault) => metrics.fell_back(fault.label()),
+            }
+            if let Some(waited) = attempt.waited {
+                metrics.queued(waited);
+            }
+        }
         Action::Answer(Reason::Fault(fault)) => metrics.fell_back(fault.label()),
         Action::Answer(Reason::OwnerDown | Reason::Policy { .. }) => metrics.picked(),
-        Action::Answer(_) | Action::Park { .. } | Action::PassOn => {}
+        Action::Answer(_) | Action::Wait { .. } | Action::PassOn => {}
     }
-    if let (Event::Failed(failure), Action::Connect(_) | Action::Park { .. }) = (event, action) {
+    if let (Event::Failed(failure), Action::Connect(_) | Action::Wait { .. }) = (event, action) {
         metrics.retried(match failure.class {
             FailureClass::Connect => "connect",
             FailureClass::Reset => "reset",

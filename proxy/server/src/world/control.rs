@@ -82,6 +82,20 @@ impl Feed {
     }
 }
 
+impl Feed {
+    /// Until the membership is newer than `version`.
+    pub async fn newer_than(&self, version: u64) {
+        // Subscribed before looking, so that a change in between is not missed.
+        let mut changed = self.changed.subscribe();
+        while self.cell.load().version() <= version {
+            if changed.changed().await.is_err() {
+                // Nobody writes any more: only the time can end the wait.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
 /// What became of a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joined {
@@ -179,6 +193,8 @@ pub struct NodeReport {
     pub incarnation: u64,
     /// Requests under way.
     pub in_flight: u32,
+    /// Of those, the ones that wait for a permit.
+    pub queued: u32,
     /// Warm-up share, 0 to 1.
     pub share: f64,
     /// Why the last check failed, if it did.

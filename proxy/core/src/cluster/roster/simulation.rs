@@ -34,7 +34,7 @@ impl Simulation {
         let mut random = StdRng::seed_from_u64(seed);
         let all_down = if random.gen_bool(0.3) { AllDown::TryAny } else { AllDown::Fail };
         let slow_start = random.gen_bool(0.3).then(|| Duration::from_millis(random.gen_range(1..3_000)));
-        let rules = Rules { checked: random.gen_bool(0.5), slow_start, all_down };
+        let rules = Rules { checked: random.gen_bool(0.5), slow_start, all_down, permits: None };
         let mut roster = Roster::new(Incarnations::default(), vec![], BTreeSet::new(), 0);
         roster.configure(rules, vec![], Duration::ZERO).expect("nothing to clash with");
         let serving = Arc::clone(roster.published());

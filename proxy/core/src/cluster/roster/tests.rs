@@ -2,7 +2,7 @@ use super::*;
 use crate::cluster::membership::Standing;
 
 const T0: Duration = Duration::ZERO;
-const UNCHECKED: Rules = Rules { checked: false, slow_start: None, all_down: AllDown::Fail };
+const UNCHECKED: Rules = Rules { checked: false, slow_start: None, all_down: AllDown::Fail, permits: None };
 const CHECKED: Rules = Rules { checked: true, ..UNCHECKED };
 
 fn secs(n: u64) -> Duration {
@@ -113,7 +113,7 @@ fn another_address_is_another_life_and_another_weight_is_not() {
     roster.join(spec("j", 1, 1), T0).expect("joined");
     turn(&mut roster, "j", Transition::Up, T0);
     let first = Arc::clone(roster.get("j").expect("there").node());
-    let guard = first.load.enter();
+    let guard = first.load.enter(0);
     assert_eq!(roster.join(spec("j", 1, 1), T0), Ok(Join::Same));
     assert_eq!(roster.join(NodeSpec { weight: 9, ..spec("j", 1, 1) }, T0), Ok(Join::Described));
     let described = Arc::clone(roster.get("j").expect("there").node());

@@ -66,7 +66,7 @@ fn play(
                 outcome.sent += u32::from(failure.sent);
                 Event::Failed(failure)
             }
-            Action::Park { until, .. } => {
+            Action::Wait { until } => {
                 prop_assert!(*until > Duration::from_millis(round * 50));
                 Event::Wake
             }

@@ -3,25 +3,32 @@
 use super::*;
 
 /// Plays events and writes one line for each: `milliseconds > event > action`.
-struct Timeline {
-    stage: Stage,
+pub(super) struct Timeline {
+    pub(super) stage: Stage,
     text: String,
 }
 
 impl Timeline {
-    fn new(stage: Stage) -> Self {
+    pub(super) fn new(stage: Stage) -> Self {
         Self { stage, text: String::new() }
     }
 
-    fn then(&mut self, at: u64, event: Event) -> &mut Self {
+    pub(super) fn then(&mut self, at: u64, event: Event) -> &mut Self {
         let what = match &event {
             Event::Start => "start".into(),
             Event::Wake => "wake".into(),
             Event::Failed(failure) => format!("{:?}", failure.class),
         };
-        let action = match self.stage.step(event, at) {
+        self.stage.step(event, at);
+        let action = match self.stage.last.as_ref().expect("an action") {
             Action::Connect(a) => format!("connect {} v{} #{} {:?}", a.node.spec.id, a.version, a.number, a.by),
-            Action::Park { version, until } => format!("park v{version} until {}", until.as_millis()),
+            Action::Wait { until } => {
+                let until = until.as_millis();
+                match self.stage.exchange.waits_for().expect("told what for") {
+                    WaitsFor::Change(version) => format!("park v{version} until {until}"),
+                    WaitsFor::Permit(_) => format!("queue until {until}"),
+                }
+            }
             Action::PassOn => "pass on".into(),
             Action::Answer(reason) => format!("answer {reason:?}"),
         };
@@ -29,7 +36,7 @@ impl Timeline {
         self
     }
 
-    fn reads(&self, expected: &str) {
+    pub(super) fn reads(&self, expected: &str) {
         let expected: Vec<_> = expected.trim().lines().map(str::trim).collect();
         assert_eq!(self.text.lines().collect::<Vec<_>>(), expected);
     }

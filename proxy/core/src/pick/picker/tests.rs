@@ -89,7 +89,7 @@ fn a_ranking_with_a_stranger_before_the_first_free_node_is_a_fault() {
 
 fn lightest(under_way: &[usize], standings: &[Standing], tried: &[u32]) -> Decision {
     let members = stand(standings);
-    let _guards: Vec<_> = under_way.iter().map(|index| members.members()[*index].node.load.enter()).collect();
+    let _guards: Vec<_> = under_way.iter().map(|index| members.members()[*index].node.load.enter(0)).collect();
     let policy: Arc<dyn Policy> = one(Verdict::Lightest(smallvec![2, 0, 1]));
     Picker::new(policy, None).pick(0, &members, &Ask { tried, ..Ask::default() })
 }

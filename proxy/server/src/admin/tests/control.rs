@@ -96,6 +96,7 @@ fn node(id: &str, source: &'static str) -> NodeReport {
         standing: "up",
         incarnation: 1,
         in_flight: 0,
+        queued: 0,
         share: 1.0,
         last_failure: None,
         last_failure_at_ms: None,

@@ -11,7 +11,7 @@ async fn a_reload_keeps_the_feed_and_what_it_does_not_change() {
     let nodes = vec![static_node("a", 1, node.address)];
     let feed = room.configure(service("oms", Some(http_check()), nodes.clone())).await;
     until(&feed, |m| standing(m, "a") == Some(Standing::Up)).await;
-    let guard = feed.cell.load().members()[0].node.load.enter();
+    let guard = feed.cell.load().members()[0].node.load.enter(0);
     let slower = HealthCheck { interval: LONG, ..http_check() };
     let again = room.configure(service("oms", Some(slower), nodes)).await;
     assert!(Arc::ptr_eq(&feed, &again));
