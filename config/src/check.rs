@@ -11,6 +11,7 @@ use crate::raw::Node;
 use fields::{Fields, Known};
 
 mod access_log;
+mod eject;
 mod fields;
 mod headers;
 mod health;

@@ -119,6 +119,8 @@ pub struct Service {
     pub health: Option<HealthCheck>,
     /// What is tried again, and how often.
     pub retry: Retry,
+    /// When a node is taken out because requests to it fail; `None`: never.
+    pub eject: Option<Eject>,
     /// Per-node permits.
     pub limits: Limits,
     /// Upstream timeouts.
@@ -245,6 +247,30 @@ pub enum RetryOn {
     Timeout,
     /// This status.
     Status(u16),
+}
+
+/// When a node is taken out because requests to it fail.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Eject {
+    /// Failures in a row.
+    pub failures: u32,
+    /// Share of the requests that it finished within the window that failed.
+    pub share: f64,
+    /// Requests within the window below which the share says nothing.
+    pub requests: u32,
+    /// Length of the window.
+    #[serde(serialize_with = "serialize_duration")]
+    pub window: Duration,
+    /// How long it is out the first time; each time soon after doubles it.
+    #[serde(serialize_with = "serialize_duration")]
+    pub time: Duration,
+    /// How long at most.
+    #[serde(serialize_with = "serialize_duration")]
+    pub max_time: Duration,
+    /// Share of all nodes that may be out at once; one may be, where there are two.
+    pub max_share: f64,
+    /// What counts as a failure.
+    pub on: Vec<RetryOn>,
 }
 
 /// Per-node permits.

@@ -17,25 +17,26 @@ pub(crate) fn retry(service: &Fields) -> Retry {
     let fields = Fields::open(service.checks, node, format!("`retry` of {}", service.what), &RETRY);
     Retry {
         attempts: fields.small("attempts", 1..=10).unwrap_or(default.attempts),
-        on: on(&fields).unwrap_or(default.on),
+        on: classes(&fields, "on").unwrap_or(default.on),
         budget: fields.percent("budget"),
     }
 }
 
-fn on(fields: &Fields) -> Option<Vec<RetryOn>> {
+/// Failure classes, each once.
+pub(super) fn classes(fields: &Fields, name: &str) -> Option<Vec<RetryOn>> {
     let mut classes = Vec::new();
-    for item in fields.one_or_list("on")? {
+    for item in fields.one_or_list(name)? {
         match class(item) {
             Some(class) if classes.contains(&class) => {
                 let written = item.as_text().map_or_else(|| format!("`{}`", item.as_int().unwrap_or_default()), quote);
-                let message = format!("{written} stands twice in {}", fields.label("on"));
+                let message = format!("{written} stands twice in {}", fields.label(name));
                 fields.checks.report(item.mark, message, "keep one");
             }
             Some(class) => classes.push(class),
             None => {
                 let guess = meant(item.as_text().unwrap_or_default(), ["connect", "reset", "timeout"]);
                 let hint = guess.map(|word| format!("did you mean `{word}`?")).unwrap_or_default();
-                fields.wrong("on", item, "`connect`, `reset`, `timeout` or a status from 400 to 599", hint);
+                fields.wrong(name, item, "`connect`, `reset`, `timeout` or a status from 400 to 599", hint);
             }
         }
     }

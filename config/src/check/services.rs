@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::fields::{Fields, Known};
 use super::words::{NAME_RULE, is_name, quote};
-use super::{health, key, nodes, policies, retry};
+use super::{eject, health, key, nodes, policies, retry};
 use crate::plan::{AllDown, Limits, Service, Timeouts};
 use crate::raw::Entry;
 
 const SERVICE: Known = Known {
-    fields: &["policy", "key", "nodes", "health", "retry", "limits", "timeouts", "all_down", "slow_start"],
+    fields: &["policy", "key", "nodes", "health", "retry", "eject", "limits", "timeouts", "all_down", "slow_start"],
     later: &[
         ("owners", "owners of keys come in a later version; take it out"),
         ("on_unknown", "owners of keys come in a later version; take it out"),
@@ -46,6 +46,7 @@ fn service(file: &Fields, entry: &Entry, policies: &[&str]) -> Service {
         nodes: nodes::nodes(&fields),
         health: health::health(&fields),
         retry: retry::retry(&fields),
+        eject: eject::eject(&fields),
         limits: limits(&fields),
         timeouts: timeouts(&fields),
         all_down: fields.choice("all_down", &downs).unwrap_or(AllDown::Fail),

@@ -9,4 +9,5 @@ pub mod lease;
 pub mod load;
 pub mod membership;
 pub mod node;
+pub mod record;
 pub mod roster;

@@ -49,13 +49,14 @@ pub fn may(
     now: Duration,
 ) -> bool {
     attempts < rule.attempts
-        && named(rule, failure.class)
+        && named(&rule.on, failure.class)
         && failure.replayable
         && (idempotent || !failure.sent)
         && (!failure.sent || rule.budget.is_none_or(|ratio| budget.take(ratio, now)))
 }
 
-fn named(rule: &Retry, class: FailureClass) -> bool {
+/// Whether a list of classes names a failure. No list names a malformed answer.
+pub(crate) fn named(classes: &[RetryOn], class: FailureClass) -> bool {
     let class = match class {
         FailureClass::Connect => RetryOn::Connect,
         FailureClass::Reset => RetryOn::Reset,
@@ -63,7 +64,7 @@ fn named(rule: &Retry, class: FailureClass) -> bool {
         FailureClass::Status(status) => RetryOn::Status(status),
         FailureClass::Malformed => return false,
     };
-    rule.on.contains(&class)
+    classes.contains(&class)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod batch;
 mod checks;
 mod configure;
 mod desk;
+mod judgement;
 mod probe;
 mod report;
 mod service;

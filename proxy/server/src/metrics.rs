@@ -36,6 +36,8 @@ pub struct Metrics {
     transitions: IntCounterVec,
     checks: IntCounterVec,
     leases_lost: IntCounterVec,
+    ejections: IntCounterVec,
+    spared: IntCounterVec,
     reloads: IntCounterVec,
     quarantines: IntCounterVec,
     swaps: IntCounterVec,
@@ -125,6 +127,16 @@ impl Metrics {
             ),
             checks: counters("pointsman_checks_total", "Active health checks.", &["service", "result"]),
             leases_lost: counters("pointsman_leases_lost_total", "Leases that lapsed.", &["service"]),
+            ejections: counters(
+                "pointsman_ejections_total",
+                "Times a node was taken out because requests to it failed.",
+                &["service", "node", "cause"],
+            ),
+            spared: counters(
+                "pointsman_ejections_spared_total",
+                "Times a node stayed though it failed too often, because too many were out.",
+                &["service", "node"],
+            ),
             reloads: counters("pointsman_reloads_total", "Reloads of the configuration.", &["outcome"]),
             quarantines: counters(
                 "pointsman_policy_quarantines_total",
@@ -182,11 +194,25 @@ impl Metrics {
             // An error means that this series never was.
             let _ = self.transitions.remove_label_values(&[service, node, to]);
         }
+        for cause in ["row", "share"] {
+            let _ = self.ejections.remove_label_values(&[service, node, cause]);
+        }
+        let _ = self.spared.remove_label_values(&[service, node]);
     }
 
     /// A health check ended.
     pub fn check(&self, service: &str, passed: bool) {
         self.checks.with_label_values(&[service, if passed { "pass" } else { "fail" }]).inc();
+    }
+
+    /// A node was taken out because requests to it failed (`cause`: `row` or `share`).
+    pub fn ejected(&self, service: &str, node: &str, cause: &str) {
+        self.ejections.with_label_values(&[service, node, cause]).inc();
+    }
+
+    /// A node stayed though it failed too often.
+    pub fn spared(&self, service: &str, node: &str) {
+        self.spared.with_label_values(&[service, node]).inc();
     }
 
     /// A lease lapsed.

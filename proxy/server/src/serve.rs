@@ -20,6 +20,7 @@ use crate::world::WorldCell;
 mod answer;
 mod deadline;
 mod door;
+mod entry;
 mod express;
 mod gateway;
 mod head;

@@ -5,6 +5,8 @@ const LANE: &str = "on";
 
 #[path = "whole/death.rs"]
 mod death;
+#[path = "whole/ejection.rs"]
+mod ejection;
 #[path = "whole/limits.rs"]
 mod limits;
 #[path = "whole/puppet.rs"]

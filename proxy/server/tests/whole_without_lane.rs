@@ -4,6 +4,8 @@ const LANE: &str = "off";
 
 #[path = "whole/death.rs"]
 mod death;
+#[path = "whole/ejection.rs"]
+mod ejection;
 #[path = "whole/limits.rs"]
 mod limits;
 #[path = "whole/puppet.rs"]

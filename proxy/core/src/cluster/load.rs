@@ -11,6 +11,8 @@ use std::task::{Poll, Waker};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
+use super::record::Record;
+
 mod line;
 
 use line::Line;
@@ -31,6 +33,8 @@ pub struct NodeLoad {
     /// How many permits there are; 0: no bound.
     permits: AtomicU32,
     line: Mutex<Line>,
+    /// How its requests went.
+    pub record: Record,
 }
 
 fn waiting(state: u64) -> u32 {

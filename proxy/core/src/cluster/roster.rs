@@ -17,9 +17,12 @@ use super::membership::{Member, Membership};
 use super::node::{Incarnation, Node, NodeSpec, Source};
 
 mod conflict;
+mod ejection;
 mod standing;
 
 pub use conflict::{Conflict, Denial, Taken};
+use ejection::Docket;
+pub use ejection::{Cause, EjectionRule, Judgement, Sentence};
 pub use standing::Condition;
 
 /// Numbers lives of nodes, over all services of a process. Clones share the count.
@@ -33,7 +36,7 @@ impl Incarnations {
 }
 
 /// What the configuration says of a service, as far as it concerns who may serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rules {
     /// Whether static nodes are checked. Joined nodes always are.
     pub checked: bool,
@@ -43,6 +46,8 @@ pub struct Rules {
     pub all_down: AllDown,
     /// Requests that may be under way at one node; `None`: no bound.
     pub permits: Option<u32>,
+    /// When a node is taken out because requests fail; `None`: never.
+    pub eject: Option<EjectionRule>,
 }
 
 /// One node and what is known of it.
@@ -55,6 +60,8 @@ pub struct Entry {
     /// When its ramp began, while it lasts.
     warming: Option<Duration>,
     failure: Option<Failure>,
+    /// What its requests say against it.
+    docket: Docket,
 }
 
 impl Entry {
@@ -112,6 +119,8 @@ pub struct Roster {
     configured: bool,
     dirty: bool,
     next_step: Option<Duration>,
+    /// When the window began in which failures are counted.
+    window: Duration,
     published: Arc<Membership>,
 }
 
@@ -121,7 +130,7 @@ impl Roster {
     pub fn new(incarnations: Incarnations, joined: Vec<NodeSpec>, drains: BTreeSet<String>, high_water: u64) -> Self {
         let mut roster = Self {
             incarnations,
-            rules: Rules { checked: true, slow_start: None, all_down: AllDown::Fail, permits: None },
+            rules: Rules { checked: true, slow_start: None, all_down: AllDown::Fail, permits: None, eject: None },
             entries: BTreeMap::new(),
             places: HashMap::new(),
             drains,
@@ -129,6 +138,7 @@ impl Roster {
             configured: false,
             dirty: true,
             next_step: None,
+            window: Duration::ZERO,
             published: Arc::new(Membership::new(0, 0, Vec::new(), None)),
         };
         for spec in joined {
@@ -147,6 +157,9 @@ impl Roster {
         self.rules = rules;
         self.dirty = true;
         self.entries.values().for_each(|e| e.node.load.set_permits(rules.permits));
+        if rules.eject.is_none() {
+            self.pardon();
+        }
         let keep: BTreeSet<&str> = nodes.iter().map(|n| n.id.as_str()).collect();
         let gone: Vec<Arc<str>> = self
             .entries
@@ -207,6 +220,7 @@ impl Roster {
             Transition::Up => {
                 entry.condition = Condition::Up;
                 entry.passed = true;
+                entry.acquit();
                 entry.warming = ramp.then_some(now);
             }
             Transition::Down => {
@@ -330,7 +344,7 @@ impl Roster {
         let load = Arc::new(NodeLoad::with_permits(self.rules.permits));
         let node = Node { spec, incarnation: self.incarnations.next(), source, load };
         let condition = if trusted { Condition::Up } else { Condition::Unchecked };
-        Entry { node: Arc::new(node), condition, passed: trusted, warming, failure: None }
+        Entry { node: Arc::new(node), condition, passed: trusted, warming, failure: None, docket: Docket::default() }
     }
 
     fn insert(&mut self, entry: Entry) {
@@ -349,6 +363,7 @@ impl Roster {
 
     fn members(&mut self, now: Duration) -> Vec<Member> {
         let try_any = self.rules.all_down == AllDown::TryAny && !self.entries.values().any(|e| self.takes_traffic(e));
+        let alone = !self.entries.values().any(|entry| self.serves(entry));
         let mut next_step = None;
         let members = self
             .entries
@@ -356,7 +371,7 @@ impl Roster {
             .map(|entry| {
                 let (share, step) = standing::share(entry.warming, self.rules.slow_start, now);
                 next_step = [next_step, step].into_iter().flatten().min();
-                let standing = standing::of(entry, self.drains.contains(&entry.node.spec.id), try_any);
+                let standing = standing::of(entry, self.drains.contains(&entry.node.spec.id), try_any, alone);
                 Member { node: Arc::clone(&entry.node), standing, share }
             })
             .collect();

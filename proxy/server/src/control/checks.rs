@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use pointsman_config::plan::HealthCheck;
@@ -36,16 +36,36 @@ pub(super) struct Target {
     pub(super) pulse: Arc<Pulse>,
 }
 
-/// When a node's check last failed: written at each failure, read by reports, so that it need not be sent.
+/// What a node's checks say between two pieces of news: written by each, read by whoever asks, so that it need not be
+/// sent.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     /// Milliseconds on the server's clock, plus one; 0: never.
     failed_at: AtomicU64,
+    /// Checks that passed in a row since somebody began to count.
+    passes: AtomicU32,
 }
 
 impl Pulse {
     fn failed(&self, now: Duration) {
         self.failed_at.store(now.as_millis() as u64 + 1, Ordering::Relaxed);
+        self.passes.store(0, Ordering::Relaxed);
+    }
+
+    /// Counts up to a bound that no `rise` is above.
+    fn passed(&self) {
+        if self.passes.load(Ordering::Relaxed) < u32::MAX {
+            self.passes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts passes from here on.
+    pub(super) fn count_anew(&self) {
+        self.passes.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn passes(&self) -> u32 {
+        self.passes.load(Ordering::Relaxed)
     }
 
     pub(super) fn failed_at(&self) -> Option<Duration> {
@@ -138,7 +158,10 @@ async fn watch(target: Target, first: Instant, findings: mpsc::UnboundedSender<F
         let outcome = prober.probe().await;
         let now = clock::now();
         let news = match &outcome {
-            Outcome::Passed => health.passed(),
+            Outcome::Passed => {
+                pulse.passed();
+                health.passed()
+            }
             Outcome::Failed(reason) => {
                 pulse.failed(now);
                 health.failed(reason, now)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pointsman_config::plan::{self, Plan};
 use pointsman_core::cluster::node::NodeSpec;
-use pointsman_core::cluster::roster::{Conflict, Rules, Taken};
+use pointsman_core::cluster::roster::{Conflict, EjectionRule, Rules, Taken};
 use pointsman_registry::Change;
 
 use super::desk::Desk;
@@ -79,6 +79,7 @@ fn put_in_force(service: &mut Service, planned: &plan::Service, now: Duration) -
         slow_start: planned.slow_start,
         all_down: planned.all_down,
         permits: planned.limits.connections_per_node,
+        eject: planned.eject.as_ref().map(ejection),
     };
     let before = service.roster.high_water();
     service.take_checks(planned.health.as_ref());
@@ -89,6 +90,11 @@ fn put_in_force(service: &mut Service, planned: &plan::Service, now: Duration) -
     service.plan = Some(planned.clone());
     let mark = service.roster.high_water();
     (mark > before).then(|| Change::Ordinal { service: service.name.to_string(), ordinal: mark })
+}
+
+fn ejection(rule: &plan::Eject) -> EjectionRule {
+    let plan::Eject { failures, share, requests, window, time, max_time, max_share, on: _ } = *rule;
+    EjectionRule { failures, share, requests, window, time, max_time, max_share }
 }
 
 fn specs(planned: &plan::Service) -> Vec<NodeSpec> {

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::checks::{Checker, Finding};
+use super::judgement::tell;
 use super::service::Service;
 use super::storage::Storage;
 use crate::metrics::Metrics;
@@ -85,7 +86,7 @@ impl Desk {
         }
     }
 
-    /// Leases lapse, warm-ups go on, and what a failing disk is owed is tried again.
+    /// Leases lapse, warm-ups go on, nodes that fail their requests go, and what a failing disk is owed is tried again.
     pub(super) fn tick(&mut self, now: Duration) {
         let mut changes = Vec::new();
         let mut away = None;
@@ -100,7 +101,9 @@ impl Desk {
                 self.bus.tell("lease-lost", &service.name, &id, format!("node `{id}` did not renew its lease in time"));
             }
             service.roster.tick(now);
+            let said = service.judge(now);
             service.publish(now);
+            said.iter().for_each(|judgement| tell(&self.bus, &self.metrics, service, judgement));
         }
         if let Some(gap) = away {
             let ms = gap.as_millis();

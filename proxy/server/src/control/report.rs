@@ -27,7 +27,9 @@ impl Service {
         let node = &member.node;
         let spec = &node.spec;
         let checking = member.standing == Standing::Down && self.awaits_check(&spec.id);
-        let failure = self.roster.get(&spec.id).and_then(|entry| entry.failure());
+        let entry = self.roster.get(&spec.id);
+        let failure = entry.and_then(|entry| entry.failure());
+        let ejected = entry.and_then(|entry| entry.ejected_until());
         let lease = self.leases.get(&spec.id).map(|lease| lease.until.saturating_sub(now));
         NodeReport {
             id: spec.id.clone(),
@@ -41,20 +43,26 @@ impl Service {
                 Source::Joined => "joined",
             },
             standing: if checking { "checking" } else { label(member.standing) },
+            reason: ejected.map(|_| "ejected"),
+            ejected_ms: ejected.map(|until| millis(until.saturating_sub(now))),
             incarnation: node.incarnation.0,
             in_flight: node.load.in_flight(),
             queued: node.load.queued(),
             share: f64::from(member.share) / 1000.0,
             last_failure: failure.map(|failure| failure.reason.to_string()),
             last_failure_at_ms: failure.map(|failure| wall_ms(self.failed_at(&spec.id).unwrap_or(failure.at), now)),
-            lease_ms: lease.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+            lease_ms: lease.map(millis),
             load: self.loads.get(&spec.id).cloned(),
         }
     }
 }
 
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A moment of the monotonic clock in milliseconds since 1970, for people.
 fn wall_ms(at: Duration, now: Duration) -> u64 {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(wall.saturating_sub(now.saturating_sub(at)).as_millis()).unwrap_or(u64::MAX)
+    millis(wall.saturating_sub(now.saturating_sub(at)))
 }

@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pointsman_config::plan::{self, HealthCheck, Probe};
 use pointsman_core::cluster::lease::{Lease, Leases};
 use pointsman_core::cluster::membership::Standing;
 use pointsman_core::cluster::node::{Incarnation, NodeSpec, Source};
-use pointsman_core::cluster::roster::{Condition, Denial, Entry, Incarnations, Join, Roster, Saved};
+use pointsman_core::cluster::roster::{
+    Condition, Denial, Entry, Incarnations, Join, Judgement, Roster, Saved, Sentence,
+};
 use pointsman_registry::{Change, Kept};
 
 use super::checks::{Checker, Pulse, Target};
@@ -158,13 +161,7 @@ impl Service {
     /// Shows readers what changed since the last time.
     pub(super) fn publish(&mut self, now: Duration) {
         if let Some(next) = self.roster.publish(now) {
-<<<<<<< HEAD
             self.feed.publish(next);
-=======
-            let before = self.feed.cell.load_full();
-            self.feed.publish(Arc::clone(&next));
-            next.send_away(&before);
->>>>>>> 88d6972 (Give each node so many permits, and let the rest wait their turn)
         }
     }
 
@@ -220,6 +217,26 @@ impl Service {
     /// When the last check of a node failed, on the clock of `now`.
     pub(super) fn failed_at(&self, id: &str) -> Option<Duration> {
         self.watched.get(id).and_then(|w| w.pulse.failed_at())
+    }
+
+    /// Takes out nodes that fail the requests they get, and brings them back. Looks only where a request has failed, or
+    /// time may have changed something.
+    pub(super) fn judge(&mut self, now: Duration) -> Vec<Judgement> {
+        let failed = self.feed.failed.load(Ordering::Relaxed) && self.feed.failed.swap(false, Ordering::Relaxed);
+        if !failed && !self.roster.has_cases(now) {
+            return Vec::new();
+        }
+        let watched = &self.watched;
+        let said = self.roster.judge(now, |entry| {
+            let watched = watched.get(&entry.node().spec.id);
+            watched.is_some_and(|w| w.pulse.passes() >= w.check.rise.max(1))
+        });
+        for judgement in said.iter().filter(|judgement| matches!(judgement.what, Sentence::Ejected(..))) {
+            if let Some(watched) = watched.get(&judgement.id) {
+                watched.pulse.count_anew();
+            }
+        }
+        said
     }
 
     /// How a node stands to readers.

@@ -67,6 +67,8 @@ fn families_follow_the_naming_rules() {
     metrics.health_transition("oms", "oms-1", "up");
     metrics.check("oms", true);
     metrics.lease_lost("oms");
+    metrics.ejected("oms", "oms-1", "row");
+    metrics.spared("oms", "oms-1");
     metrics.reloaded("swapped", 2);
     metrics.policy_quarantined("p");
     metrics.policy_swapped("p");
@@ -81,7 +83,7 @@ fn families_follow_the_naming_rules() {
         assert_eq!(kind == "histogram", name.ends_with("_seconds"), "{name} is a {kind}");
         assert!(!["_count", "_sum", "_bucket"].iter().any(|end| name.ends_with(end)), "{name}");
     }
-    assert_eq!(families, 21, "{text}");
+    assert_eq!(families, 23, "{text}");
     let inf = "pointsman_request_duration_seconds_bucket{service=\"oms\",le=\"+Inf\"} 1";
     assert!(text.contains(inf), "{text}");
 }

@@ -12,12 +12,14 @@ use std::time::{Duration, SystemTime};
 
 use pointsman_config::plan::Timeouts;
 use pointsman_core::cluster::node::Node;
-use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Reason, Scene, WaitsFor};
+use pointsman_core::cluster::record::Outcome;
+use pointsman_core::exchange::{Action, Attempt, Event, Exchange, FailureClass, Reason, Scene, WaitsFor};
 use pointsman_core::facts::RequestFacts;
 use pointsman_core::pick::picker::By;
 use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Receipt, Traffic, Trip};
 
-use super::trip::{Asked, Sent, TIMED, count, line, micros};
+use super::entry::{Asked, Sent, decided, line, micros};
+use super::trip::{TIMED, count, note};
 use super::{Shared, identity};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{CONTENT_TYPE, Why, label, refuse};
@@ -62,6 +64,7 @@ impl Traffic for Express {
             exchange: Exchange::new(random),
             timed: random % TIMED == 0,
             last: None,
+            noted: false,
             started: Duration::ZERO,
             waiting: None,
             refused: None,
@@ -101,6 +104,8 @@ pub(super) struct Errand {
     timed: bool,
     /// The node that was tried last, and who decided.
     last: Option<(Arc<Node>, By)>,
+    /// Whether it was written down how that went.
+    noted: bool,
     /// When the last attempt was decided.
     started: Duration,
     /// Until the membership changes; only while parked.
@@ -113,6 +118,9 @@ pub(super) struct Errand {
 impl Trip for Errand {
     fn step(&mut self, event: Event, facts: &Facts<'_>, now: Duration) -> Action {
         self.waiting = None;
+        if let Event::Failed(failure) = event {
+            self.note(Outcome::Failed(failure.class));
+        }
         let Some(service) = &self.service else { return Action::Answer(Reason::NoRoute) };
         let scene = Scene {
             picker: &service.picker,
@@ -133,6 +141,7 @@ impl Trip for Errand {
         count(&service.metrics, event, &action);
         if let Action::Connect(attempt) = &action {
             self.last = Some((Arc::clone(&attempt.node), attempt.by));
+            self.noted = false;
             self.started = now;
         }
         action
@@ -180,7 +189,12 @@ impl Trip for Errand {
         fill(page, why, self.id.read(facts).as_ref());
     }
 
-    fn finish(self, facts: &Facts<'_>, receipt: Receipt) {
+    fn finish(mut self, facts: &Facts<'_>, receipt: Receipt) {
+        match receipt.ending {
+            Ending::CutOff => self.note(Outcome::Failed(FailureClass::Reset)),
+            _ if receipt.replied.is_some() => self.note(Outcome::Answered(receipt.status)),
+            _ => {}
+        }
         let metrics = self.service.as_ref().map_or(&self.worker.unrouted, |service| &service.metrics);
         let took = receipt.ended.saturating_sub(receipt.began);
         let upstream = receipt.replied.map(|replied| replied.saturating_sub(self.started));
@@ -200,6 +214,14 @@ impl Trip for Errand {
 }
 
 impl Errand {
+    /// Writes down how the last attempt went, unless that was done.
+    fn note(&mut self, outcome: Outcome) {
+        if let (Some(service), Some((node, _)), false) = (&self.service, &self.last, self.noted) {
+            note(service, node, outcome);
+        }
+        self.noted = true;
+    }
+
     fn write_line(
         &self,
         facts: &Facts<'_>,
@@ -214,7 +236,7 @@ impl Errand {
         let error = cut.then(|| receipt.ending.label());
         let sent = Sent { status: receipt.status, bytes: receipt.response_bytes, error };
         let id = self.id.read(facts);
-        let (by, fault) = super::trip::decided(self.last.as_ref().map(|(_, by)| *by), self.reason.as_ref());
+        let (by, fault) = decided(self.last.as_ref().map(|(_, by)| *by), self.reason.as_ref());
         let (service, policy) =
             self.service.as_ref().map_or((NO_SERVICE, NO_SERVICE), |s| (&*s.state.name, s.plan.policy.name.as_str()));
         self.worker.shared.log.write(&crate::access_log::Line {

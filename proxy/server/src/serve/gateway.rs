@@ -16,10 +16,12 @@ use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pointsman_config::plan::{RetryOn, Timeouts};
+use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Event, FailureClass, Reason};
 
+use super::entry::{Asked, Sent};
 use super::head::{self, Head};
-use super::trip::{Asked, Sent, Trip};
+use super::trip::Trip;
 use super::{Shared, answer, identity};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
@@ -217,8 +219,8 @@ impl ProxyHttp for Gateway {
         if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }
-        trip.answered();
         let status = response.status.as_u16();
+        trip.answered(status);
         let named = trip.service().is_some_and(|service| service.plan.retry.on.contains(&RetryOn::Status(status)));
         if named && self.failed(session, trip, FailureClass::Status(status)) {
             return Err(Error::new_up(TRY_ELSEWHERE));
@@ -274,14 +276,20 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         mut error: Box<Error>,
         trip: &mut Trip,
-        _reused: bool,
+        reused: bool,
     ) -> Box<Error> {
         let late = trip.late();
+        if reused && !late {
+            // The node may have closed an idle connection just as it was used: that says nothing of how it is.
+            trip.excuse();
+        }
         trip.read_whole();
         // The node is to blame, the client has not seen anything yet, and nothing was decided before.
         let ours = error.esource() == &ErrorSource::Upstream && !answer::begun(session);
         if ours && !trip.goes_on() {
             self.failed(session, trip, class_of(&error, late));
+        } else if error.esource() == &ErrorSource::Upstream {
+            trip.note(Outcome::Failed(class_of(&error, late)));
         }
         error.set_retry(trip.goes_on());
         error

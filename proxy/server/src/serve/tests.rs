@@ -118,6 +118,7 @@ fn service_plan() -> plan::Service {
         nodes: Vec::new(),
         health: None,
         retry: plan::Retry { attempts: 2, on: vec![plan::RetryOn::Connect, plan::RetryOn::Reset], budget: None },
+        eject: None,
         limits: plan::Limits { connections_per_node: None, queue: 0, queue_timeout: seconds(1) },
         timeouts: plan::Timeouts { connect: seconds(5), response: seconds(20), idle: seconds(20) },
         all_down: plan::AllDown::Fail,

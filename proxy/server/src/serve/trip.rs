@@ -1,20 +1,21 @@
 //! One request on its way: what the gateway remembers of it from head to last byte.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 use pointsman_core::cluster::load::InFlight;
 use pointsman_core::cluster::node::Node;
+use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, Scene, WaitsFor};
 use pointsman_core::facts::RequestFacts;
 use pointsman_core::pick::picker::By;
-use pointsman_core::pick::policy::Fault;
 
 use super::deadline::Deadline;
+use super::entry::{Asked, Sent, decided, line, micros};
 use crate::access_log::Line;
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::world::{Service, clock};
@@ -61,6 +62,10 @@ struct Underway {
     _in_flight: InFlight,
     started: Instant,
     sent: bool,
+    /// Status of the node's answer, once its head is there.
+    answered: Option<u16>,
+    /// Whether it was written down how it went.
+    noted: bool,
     deadline: Option<Deadline>,
 }
 
@@ -135,7 +140,9 @@ impl Trip {
         self.last = Some((attempt.node, attempt.by));
         self.head_after = None;
         let started = Instant::now();
-        self.attempt = Some(Underway { _in_flight: attempt.in_flight, started, sent: false, deadline: None });
+        let _in_flight = attempt.in_flight;
+        self.attempt =
+            Some(Underway { _in_flight, started, sent: false, answered: None, noted: false, deadline: None });
     }
 
     /// What was decided when the attempt before failed.
@@ -194,7 +201,10 @@ impl Trip {
     }
 
     /// The response head is there.
-    pub(super) fn answered(&mut self) {
+    pub(super) fn answered(&mut self, status: u16) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.answered = Some(status);
+        }
         if let (Some(attempt), Some(metrics)) = (&self.attempt, self.metrics()) {
             let took = attempt.started.elapsed();
             metrics.upstream(took);
@@ -211,6 +221,7 @@ impl Trip {
         class: FailureClass,
         replayable: bool,
     ) -> bool {
+        self.note(Outcome::Failed(class));
         let sent = self.attempt.as_ref().is_some_and(|attempt| attempt.sent);
         let has_response = matches!(class, FailureClass::Status(_));
         match self.step(worker, facts, Event::Failed(Failure { class, sent, replayable })) {
@@ -225,6 +236,30 @@ impl Trip {
             Action::Answer(_) | Action::PassOn => {}
         }
         self.next.is_some()
+    }
+
+    /// Writes down how the attempt went, unless that was done.
+    pub(super) fn note(&mut self, outcome: Outcome) {
+        if let (Carrier::Service(service), Some(attempt), Some((node, _))) =
+            (&self.carrier, &mut self.attempt, &self.last)
+            && !std::mem::replace(&mut attempt.noted, true)
+        {
+            note(service, node, outcome);
+        }
+    }
+
+    /// However the attempt goes on, it is not held against the node.
+    pub(super) fn excuse(&mut self) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.noted = true;
+        }
+    }
+
+    /// Writes down what the node answered, unless it was written down that the answer is no good.
+    fn note_answer(&mut self) {
+        if let Some(status) = self.attempt.as_ref().and_then(|attempt| attempt.answered) {
+            self.note(Outcome::Answered(status));
+        }
     }
 
     /// Whether another attempt was decided already.
@@ -250,6 +285,7 @@ impl Trip {
     /// It became a tunnel: its counts stay, but the service and its policy go, or a policy would live for hours after
     /// its swap.
     pub(super) fn let_go(&mut self) {
+        self.note_answer();
         if let Carrier::Service(service) = &self.carrier {
             self.carrier = Carrier::Tunnel(Box::new(Books {
                 service: Arc::clone(&service.state.name),
@@ -271,6 +307,7 @@ impl Trip {
     /// Closes the books: counts the request, gives back the node's in-flight count. `unrouted` counts what no route
     /// takes.
     pub(super) fn close(&mut self, status: u16, unrouted: &ServiceMetrics) {
+        self.note_answer();
         self.attempt = None;
         let metrics = self.metrics().map_or(unrouted, |metrics| metrics);
         metrics.request(status, self.started.elapsed());
@@ -304,55 +341,13 @@ impl Trip {
     }
 }
 
-/// A line that so far only says what was asked and sent.
-pub(super) fn line<'a>(time: SystemTime, asked: &Asked<'a>, sent: &Sent<'a>) -> Line<'a> {
-    Line {
-        time,
-        request_id: "",
-        client: asked.client,
-        method: asked.method,
-        path: asked.path,
-        status: sent.status,
-        service: NO_SERVICE,
-        node: None,
-        policy: NO_SERVICE,
-        by: None,
-        fault: None,
-        attempts: 0,
-        duration_us: 0,
-        upstream_us: None,
-        bytes: sent.bytes,
-        refused: None,
-        error: sent.error,
+/// Writes down how a request to a node went. Where requests fail the control thread looks whether the node is to go.
+pub(super) fn note(service: &Service, node: &Node, outcome: Outcome) {
+    if let Some(rule) = &service.plan.eject
+        && node.load.record.note(&rule.on, outcome)
+    {
+        service.state.feed.failed.store(true, Ordering::Relaxed);
     }
-}
-
-/// Who picked the last node, and the policy's fault where there was one, as the log names them.
-pub(super) fn decided(by: Option<By>, reason: Option<&Reason>) -> (Option<&'static str>, Option<&'static str>) {
-    let fault = match (by, reason) {
-        (Some(By::Fallback(fault)), _) => Some(fault),
-        (_, Some(Reason::Fault(fault))) => Some(*fault),
-        _ => None,
-    };
-    (by.map(|by| if by == By::Policy { "policy" } else { "fallback" }), fault.map(Fault::label))
-}
-
-/// What the client asked, for the log.
-pub(super) struct Asked<'a> {
-    pub(super) client: Option<IpAddr>,
-    pub(super) method: &'a str,
-    pub(super) path: &'a str,
-}
-
-/// What the client was sent, for the log.
-pub(super) struct Sent<'a> {
-    pub(super) status: u16,
-    pub(super) bytes: u64,
-    pub(super) error: Option<&'a str>,
-}
-
-pub(super) fn micros(took: Duration) -> u64 {
-    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn count(metrics: &ServiceMetrics, event: Event, action: &Action) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -49,6 +50,8 @@ pub struct Feed {
     pub changed: watch::Sender<u64>,
     /// The policy of the service in force; it gets ready for another list of nodes before that is published.
     policy: ArcSwapOption<Arc<dyn Policy>>,
+    /// Whether a request has failed since the control thread last looked: it judges nodes only then.
+    pub failed: AtomicBool,
 }
 
 impl fmt::Debug for Feed {
@@ -61,7 +64,7 @@ impl Feed {
     /// Tells of this cell.
     pub fn new(cell: Arc<MembershipCell>) -> Self {
         let (changed, _) = watch::channel(cell.load().version());
-        Self { cell, changed, policy: ArcSwapOption::empty() }
+        Self { cell, changed, policy: ArcSwapOption::empty(), failed: AtomicBool::new(false) }
     }
 
     /// The policy that is asked from now on.
@@ -80,9 +83,7 @@ impl Feed {
         self.cell.publish(next);
         self.changed.send_replace(version);
     }
-}
 
-impl Feed {
     /// Until the membership is newer than `version`.
     pub async fn newer_than(&self, version: u64) {
         // Subscribed before looking, so that a change in between is not missed.
@@ -189,6 +190,12 @@ pub struct NodeReport {
     pub source: &'static str,
     /// `up`, `degraded`, `draining`, `down`, or `checking` before the first check.
     pub standing: &'static str,
+    /// `ejected`: it was taken out because requests to it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// Milliseconds until it is back from that, unless its checks bring it back sooner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ejected_ms: Option<u64>,
     /// Which life this is.
     pub incarnation: u64,
     /// Requests under way.

@@ -34,7 +34,16 @@ impl Simulation {
         let mut random = StdRng::seed_from_u64(seed);
         let all_down = if random.gen_bool(0.3) { AllDown::TryAny } else { AllDown::Fail };
         let slow_start = random.gen_bool(0.3).then(|| Duration::from_millis(random.gen_range(1..3_000)));
-        let rules = Rules { checked: random.gen_bool(0.5), slow_start, all_down, permits: None };
+        let eject = random.gen_bool(0.5).then_some(EjectionRule {
+            failures: 3,
+            share: 0.5,
+            requests: 10,
+            window: Duration::from_secs(2),
+            time: Duration::from_millis(500),
+            max_time: Duration::from_secs(4),
+            max_share: 0.5,
+        });
+        let rules = Rules { checked: random.gen_bool(0.5), slow_start, all_down, permits: None, eject };
         let mut roster = Roster::new(Incarnations::default(), vec![], BTreeSet::new(), 0);
         roster.configure(rules, vec![], Duration::ZERO).expect("nothing to clash with");
         let serving = Arc::clone(roster.published());
@@ -65,7 +74,8 @@ impl Simulation {
                 }
             }
             46..76 => self.check(id),
-            76..80 => drop(self.roster.drain(id, true)),
+            76..78 => drop(self.roster.drain(id, true)),
+            78..80 => self.requests(id),
             80..84 => drop(self.roster.drain(id, false)),
             84..88 => self.reload(),
             88..99 => (0..self.random.gen_range(1..12)).for_each(|_| self.tick(TICK)),
@@ -110,6 +120,16 @@ impl Simulation {
         }
     }
 
+    /// Some requests to a node, most of which fail.
+    fn requests(&mut self, id: &str) {
+        let Some(entry) = self.roster.get(id) else { return };
+        let load = Arc::clone(&entry.node().load);
+        for _ in 0..self.random.gen_range(1..8) {
+            drop(load.enter(0));
+            if self.random.gen_bool(0.2) { load.record.passed() } else { load.record.failed(self.random.gen_bool(0.5)) }
+        }
+    }
+
     fn reload(&mut self) {
         let mut nodes: Vec<NodeSpec> = (0..self.random.gen_range(0..4)).map(|_| self.spec()).collect();
         // The configuration's own checks refuse a file in which an id or an ordinal stands twice.
@@ -130,6 +150,8 @@ impl Simulation {
             assert!(self.roster.lapse(&id), "a lease belongs to a node that joined");
         }
         self.roster.tick(self.now);
+        let vouched = self.random.gen_bool(0.2);
+        self.roster.judge(self.now, |_| vouched);
         self.publish();
         self.check_invariants();
     }
@@ -151,6 +173,9 @@ impl Simulation {
         assert!(ordinals.windows(2).all(|w| w[0] < w[1]), "ordinals are unique: {ordinals:?}");
         assert!(ordinals.iter().all(|o| *o <= self.serving.high_water()));
         assert_eq!(members.len(), self.roster.entries().count(), "a node that left is no member");
+        let up = |e: &&Entry| e.condition() == Condition::Up && !self.roster.drained(&e.node().spec.id);
+        let up = self.roster.entries().filter(up).count();
+        assert!(up == 0 || !self.serving.eligible().is_empty(), "somebody serves while anybody is up");
         for member in members {
             let node = &member.node;
             let life = self.lives.get(&node.incarnation);

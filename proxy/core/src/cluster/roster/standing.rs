@@ -17,17 +17,20 @@ pub enum Condition {
     Down,
 }
 
-/// How a node stands. `try_any`: no node is up, and the configuration says to try those that are not.
+/// How a node stands. `try_any`: no node is up, and the configuration says to try those that are not. `alone`: nobody
+/// serves but nodes that were taken out because requests failed; better those than nobody.
 ///
 /// A node that joined is tried only if it has passed a check in this life: it may be a wrong address. A static node is
 /// tried as soon as its first check failed: the operator wrote it down, so it may be the check that is wrong.
-pub(super) fn of(entry: &Entry, drained: bool, try_any: bool) -> Standing {
+pub(super) fn of(entry: &Entry, drained: bool, try_any: bool, alone: bool) -> Standing {
     if drained {
         return Standing::Draining;
     }
     let known = entry.passed || (entry.node.source == Source::Static && entry.condition == Condition::Down);
     match entry.condition {
-        Condition::Up => Standing::Up,
+        Condition::Up if !entry.docket.is_out() => Standing::Up,
+        Condition::Up if alone => Standing::Degraded,
+        Condition::Up => Standing::Down,
         _ if try_any && known => Standing::Degraded,
         _ => Standing::Down,
     }

@@ -94,6 +94,8 @@ fn node(id: &str, source: &'static str) -> NodeReport {
         labels: BTreeMap::new(),
         source,
         standing: "up",
+        reason: None,
+        ejected_ms: None,
         incarnation: 1,
         in_flight: 0,
         queued: 0,
