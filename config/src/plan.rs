@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::units::{serialize_duration, serialize_optional_duration};
+use crate::units::serialize_duration;
 
 /// A whole checked configuration file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -128,8 +128,7 @@ pub struct Service {
     /// What happens when no node is up.
     pub all_down: AllDown,
     /// Ramp of a node that comes up; `None` is off.
-    #[serde(serialize_with = "serialize_optional_duration")]
-    pub slow_start: Option<Duration>,
+    pub slow_start: Option<SlowStart>,
     /// Where the entry stands.
     pub mark: Mark,
 }
@@ -299,13 +298,25 @@ pub struct Timeouts {
     pub idle: Duration,
 }
 
+/// Ramp of a node that comes up.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SlowStart {
+    /// How long until it has its full share.
+    #[serde(serialize_with = "serialize_duration")]
+    pub window: Duration,
+    /// The share that it begins with.
+    pub floor: f64,
+}
+
 /// What happens when no node is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum AllDown {
     /// 503 at once.
     Fail,
-    /// Try nodes although their checks fail.
+    /// Reads try nodes although their checks fail; what may change something gets 503.
     TryAny,
+    /// Whatever the method, try nodes although their checks fail.
+    TryAnyWrites,
 }
 
 /// One route.

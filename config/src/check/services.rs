@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::fields::{Fields, Known};
 use super::words::{NAME_RULE, is_name, quote};
 use super::{eject, health, key, nodes, policies, retry};
-use crate::plan::{AllDown, Limits, Service, Timeouts};
-use crate::raw::Entry;
+use crate::plan::{AllDown, Limits, Service, SlowStart, Timeouts};
+use crate::raw::{Entry, Value};
 
 const SERVICE: Known = Known {
     fields: &["policy", "key", "nodes", "health", "retry", "eject", "limits", "timeouts", "all_down", "slow_start"],
@@ -17,6 +17,7 @@ const SERVICE: Known = Known {
     ],
 };
 const LIMITS: Known = Known { fields: &["connections_per_node", "queue", "queue_timeout"], later: &[] };
+const SLOW_START: Known = Known { fields: &["window", "floor"], later: &[] };
 const TIMEOUTS: Known = Known { fields: &["connect", "response", "idle"], later: &[] };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -38,7 +39,7 @@ fn service(file: &Fields, entry: &Entry, policies: &[&str]) -> Service {
     }
     let mut fields = Fields::open(file.checks, &entry.value, what, &SERVICE);
     fields.mark = entry.key_mark;
-    let downs = [("fail", AllDown::Fail), ("try-any", AllDown::TryAny)];
+    let downs = [("fail", AllDown::Fail), ("try-any", AllDown::TryAny), ("try-any-writes", AllDown::TryAnyWrites)];
     Service {
         name: entry.key.clone(),
         policy: policies::used(&fields, policies),
@@ -55,11 +56,24 @@ fn service(file: &Fields, entry: &Entry, policies: &[&str]) -> Service {
     }
 }
 
-fn slow_start(service: &Fields) -> Option<Duration> {
-    if service.get("slow_start")?.as_switch() == Some(false) {
+fn slow_start(service: &Fields) -> Option<SlowStart> {
+    /// A node that gets nothing never warms up.
+    const FLOOR: f64 = 0.1;
+    let node = service.get("slow_start")?;
+    if node.as_switch() == Some(false) {
         return None;
     }
-    service.duration("slow_start", MILLISECOND..=HOUR)
+    if !matches!(node.value, Value::Map(_)) {
+        return service.duration("slow_start", MILLISECOND..=HOUR).map(|window| SlowStart { window, floor: FLOOR });
+    }
+    let fields = Fields::open(service.checks, node, format!("`slow_start` of {}", service.what), &SLOW_START);
+    fields.require("window");
+    let floor = fields.percent("floor").unwrap_or(FLOOR);
+    if floor < 0.01 {
+        let message = format!("{} below 1% would let a node never warm up", fields.label("floor"));
+        fields.checks.report(fields.key_mark("floor"), message, "give at least 1%");
+    }
+    fields.duration("window", MILLISECOND..=HOUR).map(|window| SlowStart { window, floor })
 }
 
 fn limits(service: &Fields) -> Limits {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pointsman_core::cluster::load::NodeLoad;
-use pointsman_core::cluster::membership::Membership;
+use pointsman_core::cluster::membership::{Membership, seen_load};
 use pointsman_core::pick::policy::{About, Ask, Fault, KeyNeed, Needs, Verdict};
 use wasmtime::{Store, Trap};
 
@@ -56,7 +56,10 @@ pub(crate) struct Instance {
     standing: roster::Standing,
     /// The counters of its nodes, where a pick needs loads: at hand in one step each, not three.
     counters: Vec<Arc<NodeLoad>>,
+    /// Their warm-up shares, while any of them warms up.
+    shares: Vec<u16>,
     needs_loads: bool,
+    pins: bool,
     loads: Vec<u32>,
 }
 
@@ -80,7 +83,9 @@ impl Instance {
             seen: None,
             standing: roster::Standing::default(),
             counters: Vec::new(),
+            shares: Vec::new(),
             needs_loads: false,
+            pins: false,
             loads: Vec::new(),
         })
     }
@@ -92,11 +97,12 @@ impl Instance {
         Ok(About { name: about.name, version: about.version, pins: about.pins })
     }
 
-    /// Hands it its settings; the inner error is what it has against them.
-    pub(crate) fn configure(&mut self, settings: &str) -> Result<Result<Needs, String>, Failure> {
+    /// Hands it its settings; the inner error is what it has against them. `pins`: what it said of itself.
+    pub(crate) fn configure(&mut self, settings: &str, pins: bool) -> Result<Result<Needs, String>, Failure> {
         let budget = self.budgets.setup;
         let answer = call(&mut self.store, &self.guest, budget, |guest, store| guest.call_configure(store, settings))?;
         let needs = answer.map(answer::needs);
+        self.pins = pins;
         self.needs_loads = needs.as_ref().is_ok_and(|n| n.loads);
         Ok(needs)
     }
@@ -132,6 +138,11 @@ impl Instance {
         if self.needs_loads {
             self.counters.clear();
             self.counters.extend(membership.members().iter().map(|m| Arc::clone(&m.node.load)));
+            self.shares.clear();
+            // A policy that pins keys sends them to their node, however new it is.
+            if !self.pins && membership.members().iter().any(|m| m.share < 1000) {
+                self.shares.extend(membership.members().iter().map(|m| m.share));
+            }
         }
         self.seen = Some(Arc::clone(membership));
         Ok(())
@@ -145,7 +156,7 @@ impl Instance {
         ask: &Ask<'_>,
     ) -> Result<Verdict, Failure> {
         self.learn(membership)?;
-        let request = request(&mut self.loads, &self.counters, needs, ask);
+        let request = request(&mut self.loads, &self.counters, &self.shares, needs, ask);
         let again = ask.attempt > 1 || !ask.tried.is_empty();
         let verdict = call(&mut self.store, &self.guest, self.budgets.pick, |guest, store| {
             if again {
@@ -165,7 +176,7 @@ impl Instance {
         ask: &Ask<'_>,
     ) -> Result<String, Failure> {
         self.learn(membership)?;
-        let request = request(&mut self.loads, &self.counters, needs, ask);
+        let request = request(&mut self.loads, &self.counters, &self.shares, needs, ask);
         let budget = self.budgets.pick;
         call(&mut self.store, &self.guest, budget, |guest, store| guest.call_explain(store, request))
     }
@@ -196,10 +207,17 @@ fn failure(store: &Store<Tab>, error: &wasmtime::Error) -> Failure {
 }
 
 /// What of a question the guest asked to see; the loads are read now, into a buffer that is kept.
-fn request<'a>(loads: &'a mut Vec<u32>, counters: &[Arc<NodeLoad>], needs: &Needs, ask: &Ask<'a>) -> wire::Request<'a> {
+fn request<'a>(
+    loads: &'a mut Vec<u32>,
+    counters: &[Arc<NodeLoad>],
+    shares: &[u16],
+    needs: &Needs,
+    ask: &Ask<'a>,
+) -> wire::Request<'a> {
     let loads: Option<&'a [u32]> = needs.loads.then(|| {
         loads.clear();
         loads.extend(counters.iter().map(|c| c.in_flight()));
+        loads.iter_mut().zip(shares).for_each(|(load, share)| *load = seen_load(*load, *share));
         &loads[..]
     });
     wire::Request {

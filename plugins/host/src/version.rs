@@ -54,7 +54,7 @@ impl Version {
         };
         let started = Instance::start(&module.artifact, &module.limits, &module.budgets);
         let mut instance = started.map_err(|e| failed("started", e.into()))?;
-        let answer = instance.configure(settings).map_err(|e| failed("given its settings", e))?;
+        let answer = instance.configure(settings, module.about().pins).map_err(|e| failed("given its settings", e))?;
         let needs = answer.map_err(|words| ConfigureError { message: plain(&words) })?;
         check_needs(&needs).map_err(|message| ConfigureError { message })?;
         instance.learn(membership).map_err(|e| failed("told the members", e))?;
@@ -67,7 +67,7 @@ impl Version {
         let module = &self.module;
         let mut instance = Instance::start(&module.artifact, &module.limits, &module.budgets)?;
         let unlike = |message: String| Failure { fault: Fault::Malformed, message };
-        match instance.configure(&self.settings)? {
+        match instance.configure(&self.settings, module.about().pins)? {
             Ok(needs) if needs == self.needs => {}
             Ok(_) => return Err(unlike("it asked for other things under the same settings".into())),
             Err(words) => return Err(unlike(format!("it refused settings it took before: {}", plain(&words)))),

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pointsman_config::plan::{KeyRule, Limits, Retry};
+use pointsman_config::plan::{AllDown, KeyRule, Limits, Retry};
 use smallvec::SmallVec;
 
 use crate::cluster::cell::MembershipCell;
 use crate::cluster::load::{InFlight, Permit};
 use crate::cluster::membership::Membership;
 use crate::cluster::node::{Incarnation, Node};
-use crate::facts::{HeaderValue, RequestFacts, is_idempotent};
+use crate::facts::{HeaderValue, RequestFacts, is_idempotent, is_safe};
 use crate::key;
 use crate::pick::picker::{By, Decision, Picker};
 use crate::pick::policy::{Ask, KeyNeed};
@@ -91,6 +91,8 @@ pub struct Scene<'a, F> {
     pub budget: &'a RetryBudget,
     /// How many may wait for a permit of a node, and how long.
     pub limits: &'a Limits,
+    /// What happens when no node is up.
+    pub all_down: AllDown,
     /// The service's nodes now.
     pub members: &'a MembershipCell,
     /// The service's turn.
@@ -203,6 +205,10 @@ impl Exchange {
 
     fn ask<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, now: Duration) -> Action {
         let membership = scene.members.load();
+        if membership.desperate() && scene.all_down != AllDown::TryAnyWrites && !is_safe(scene.facts.method()) {
+            // Nobody knows what a node that fails its checks does with it.
+            return self.give_up(Reason::NoNode);
+        }
         let turn = *self.turn.get_or_insert_with(|| scene.turn.fetch_add(1, Ordering::Relaxed));
         let decision = self.decide(turn, scene, &membership, now);
         if !matches!(decision, Decision::Node { .. }) {

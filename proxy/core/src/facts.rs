@@ -29,6 +29,11 @@ pub enum HeaderValue<'a> {
     Ambiguous,
 }
 
+/// Whether a method asks for nothing to be changed (RFC 9110 §9.2.1).
+pub fn is_safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
+}
+
 /// Whether a method may be sent twice without harm (RFC 9110 §9.2.2).
 pub fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")

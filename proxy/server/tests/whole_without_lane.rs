@@ -20,3 +20,5 @@ mod routing;
 mod stage;
 #[path = "whole/swap.rs"]
 mod swap;
+#[path = "whole/warming.rs"]
+mod warming;

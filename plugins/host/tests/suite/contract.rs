@@ -80,6 +80,18 @@ fn loads_are_those_of_the_moment() {
 }
 
 #[test]
+fn a_node_that_warms_up_looks_busier_than_it_is() {
+    let full = nodes(1, 1, 3);
+    let loads = policy(&host(), "loads", &full);
+    let mut members = full.members().to_vec();
+    members[1].share = 100;
+    let warming = Arc::new(Membership::new(2, 1, members, None));
+    let _guard = warming.members()[0].node.load.enter(0);
+    assert_eq!(parked(&*loads, 0, &warming, &turn(0)), 1 + 9, "the sum of the loads");
+    assert_eq!(parked(&*loads, 0, &full, &turn(0)), 1);
+}
+
+#[test]
 fn headers_come_in_the_order_they_were_named() {
     let members = nodes(1, 1, 1);
     let guest = policy(&host(), "header-a", &members);

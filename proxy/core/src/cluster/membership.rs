@@ -29,10 +29,27 @@ pub struct Member {
 }
 
 impl Member {
+    /// Requests under way as a policy that balances compares them: a node that warms up looks as much busier as its
+    /// share is smaller, so that it is not the least loaded for being new.
+    pub fn load(&self) -> u32 {
+        seen_load(self.node.load.in_flight(), self.share)
+    }
+
     /// Whether it may take new requests.
     pub fn eligible(&self) -> bool {
         matches!(self.standing, Standing::Up | Standing::Degraded)
     }
+}
+
+/// What `in_flight` requests weigh at a node with this share: one that is idle and has a tenth looks as if it had nine,
+/// and so takes its first when the others have nine each.
+pub fn seen_load(in_flight: u32, share: u16) -> u32 {
+    if share >= 1000 {
+        return in_flight;
+    }
+    let scaled = (u64::from(in_flight) + 1) * 1000 / u64::from(share.max(1)) - 1;
+    // Half of the range: policies keep the topmost bit for themselves.
+    u32::try_from(scaled).unwrap_or(u32::MAX).min(u32::MAX / 2)
 }
 
 /// Every node of a service at one moment. Readers never see the members of one moment with the health of another.
@@ -44,13 +61,14 @@ pub struct Membership {
     eligible: Box<[u32]>,
     primary: Option<u32>,
     high_water: u64,
+    desperate: bool,
 }
 
 impl Membership {
     /// A membership; `roster` is the version at which the list of nodes (not their standing) last changed.
     pub fn new(version: u64, roster: u64, members: Vec<Member>, primary: Option<u32>) -> Self {
         let eligible = members.iter().enumerate().filter(|(_, m)| m.eligible()).map(|(i, _)| i as u32).collect();
-        Self { version, roster, members: members.into(), eligible, primary, high_water: 0 }
+        Self { version, roster, members: members.into(), eligible, primary, high_water: 0, desperate: false }
     }
 
     /// The same membership, with the highest ordinal that the service ever had.
@@ -58,6 +76,18 @@ impl Membership {
     pub fn with_high_water(mut self, ordinal: u64) -> Self {
         self.high_water = ordinal;
         self
+    }
+
+    /// The same membership, in which nobody is up and those that may be picked are guesses.
+    #[must_use]
+    pub fn with_desperate(mut self, desperate: bool) -> Self {
+        self.desperate = desperate;
+        self
+    }
+
+    /// Whether nobody is up, and those that may be picked are tried although their checks fail.
+    pub fn desperate(&self) -> bool {
+        self.desperate
     }
 
     /// The highest ordinal that the service ever had, 0 when none: a modulus taken from it does not shrink when a node
@@ -110,5 +140,18 @@ impl Membership {
     /// Where an incarnation stands in this membership, if it still does.
     pub fn index_of(&self, incarnation: Incarnation) -> Option<u32> {
         self.members.iter().position(|m| m.node.incarnation == incarnation).map(|i| i as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_warms_up_looks_busier_by_its_share() {
+        assert_eq!([0, 1, 7].map(|n| seen_load(n, 1000)), [0, 1, 7]);
+        assert_eq!([0, 1, 2].map(|n| seen_load(n, 100)), [9, 19, 29]);
+        assert_eq!([0, 1].map(|n| seen_load(n, 500)), [1, 3]);
+        assert_eq!(seen_load(u32::MAX - 1, 1), u32::MAX / 2);
     }
 }

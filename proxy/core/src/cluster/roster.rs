@@ -13,7 +13,7 @@ use pointsman_config::plan::AllDown;
 
 use super::health::{Failure, Transition};
 use super::load::NodeLoad;
-use super::membership::{Member, Membership};
+use super::membership::Membership;
 use super::node::{Incarnation, Node, NodeSpec, Source};
 
 mod conflict;
@@ -23,7 +23,7 @@ mod standing;
 pub use conflict::{Conflict, Denial, Taken};
 use ejection::Docket;
 pub use ejection::{Cause, EjectionRule, Judgement, Sentence};
-pub use standing::Condition;
+pub use standing::{Condition, Ramp};
 
 /// Numbers lives of nodes, over all services of a process. Clones share the count.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +41,7 @@ pub struct Rules {
     /// Whether static nodes are checked. Joined nodes always are.
     pub checked: bool,
     /// Ramp of a node that comes up.
-    pub slow_start: Option<Duration>,
+    pub slow_start: Option<Ramp>,
     /// What happens when no node is up.
     pub all_down: AllDown,
     /// Requests that may be under way at one node; `None`: no bound.
@@ -247,21 +247,23 @@ impl Roster {
         if !std::mem::take(&mut self.dirty) || !self.configured {
             return None;
         }
-        let members = self.members(now);
+        let desperate = self.desperate();
+        let members = self.members(desperate, now);
         let old = self.published.members();
         let same_list =
             members.len() == old.len() && members.iter().zip(old).all(|(a, b)| Arc::ptr_eq(&a.node, &b.node));
         let same = same_list
             && self.published.version() > 0
             && self.published.high_water() == self.high_water
+            && self.published.desperate() == desperate
             && members.iter().zip(old).all(|(a, b)| a.standing == b.standing && a.share == b.share);
         if same {
             return None;
         }
         let version = self.published.version() + 1;
         let roster = if same_list && version > 1 { self.published.roster() } else { version };
-        let next = Membership::new(version, roster, members, None).with_high_water(self.high_water);
-        self.published = Arc::new(next);
+        let next = Membership::new(version, roster, members, None);
+        self.published = Arc::new(next.with_high_water(self.high_water).with_desperate(desperate));
         Some(Arc::clone(&self.published))
     }
 
@@ -359,24 +361,6 @@ impl Roster {
         let (id, ordinal) = self.places.remove_entry(id)?;
         self.dirty = true;
         self.entries.remove(&Place(ordinal, id))
-    }
-
-    fn members(&mut self, now: Duration) -> Vec<Member> {
-        let try_any = self.rules.all_down == AllDown::TryAny && !self.entries.values().any(|e| self.takes_traffic(e));
-        let alone = !self.entries.values().any(|entry| self.serves(entry));
-        let mut next_step = None;
-        let members = self
-            .entries
-            .values()
-            .map(|entry| {
-                let (share, step) = standing::share(entry.warming, self.rules.slow_start, now);
-                next_step = [next_step, step].into_iter().flatten().min();
-                let standing = standing::of(entry, self.drains.contains(&entry.node.spec.id), try_any, alone);
-                Member { node: Arc::clone(&entry.node), standing, share }
-            })
-            .collect();
-        self.next_step = next_step;
-        members
     }
 
     fn takes_traffic(&self, entry: &Entry) -> bool {

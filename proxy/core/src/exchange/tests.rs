@@ -1,9 +1,10 @@
 use std::fmt::Write;
 
-use pointsman_config::plan::{Limits, RetryOn};
+use pointsman_config::plan::{AllDown, Limits, RetryOn};
 use proptest::prelude::*;
 
 use super::*;
+use crate::cluster::membership::Member;
 use crate::cluster::membership::Standing::{self, Down, Up};
 use crate::facts::Plain;
 use crate::pick::policy::{Fault, Needs, Policy, Verdict};
@@ -20,6 +21,7 @@ struct Stage {
     retry: Retry,
     budget: RetryBudget,
     limits: Limits,
+    all_down: AllDown,
     members: MembershipCell,
     turn: AtomicU64,
     facts: Plain,
@@ -39,6 +41,7 @@ impl Stage {
             retry: Retry { attempts, on: EVERYTHING.to_vec(), budget: None },
             budget: RetryBudget::new(),
             limits: Limits { connections_per_node: None, queue: 1, queue_timeout: Duration::from_millis(100) },
+            all_down: AllDown::Fail,
             members: MembershipCell::default(),
             turn: AtomicU64::new(40),
             facts: Plain { method: method.into(), path: "/".into(), ..Plain::default() },
@@ -58,6 +61,7 @@ impl Stage {
             retry: &self.retry,
             budget: &self.budget,
             limits: &self.limits,
+            all_down: self.all_down,
             members: &self.members,
             turn: &self.turn,
             facts: &self.facts,
@@ -140,6 +144,7 @@ fn a_turn_that_others_have_passed_is_not_given_back() {
         retry: &stage.retry,
         budget: &stage.budget,
         limits: &stage.limits,
+        all_down: stage.all_down,
         members: &stage.members,
         turn: &turns,
         facts: &stage.facts,
@@ -183,5 +188,26 @@ fn only_what_the_policy_needs_is_handed_over() {
         assert_eq!(asked[0].key.as_deref(), key);
         assert_eq!(asked[0].key_hash, hash);
         assert_eq!(asked[0].headers, headers.map(|list| list.map(|value| value.map(Into::into)).to_vec()));
+    }
+}
+
+#[test]
+fn where_nobody_is_up_reads_try_their_luck_and_writes_only_if_said() {
+    for (all_down, method, served) in [
+        (AllDown::TryAny, "GET", true),
+        (AllDown::TryAny, "POST", false),
+        (AllDown::TryAny, "DELETE", false),
+        (AllDown::TryAnyWrites, "POST", true),
+    ] {
+        let mut stage = Stage::new(&first_free(), method, 2);
+        stage.all_down = all_down;
+        let nodes = [Member { node: node(1), standing: Standing::Degraded, share: 1000 }];
+        stage.members.publish(Arc::new(Membership::new(1, 1, nodes.to_vec(), None).with_desperate(true)));
+        let action = stage.step(Event::Start, 0);
+        match action {
+            Action::Connect(_) => assert!(served, "{all_down:?} {method}"),
+            Action::Answer(Reason::NoNode) => assert!(!served, "{all_down:?} {method}"),
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -7,7 +7,7 @@ use pointsman_config::plan::OnFault;
 
 use super::policy::{Ask, Fault, Needs, Policy, Verdict};
 use super::reason::Reason;
-use crate::cluster::membership::Membership;
+use crate::cluster::membership::{Member, Membership};
 
 /// Who decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,7 +182,7 @@ fn lightest(indices: &[u32], membership: &Membership, tried: &[u32]) -> Result<O
     for &index in indices {
         match named(membership, tried, index) {
             Named::Free => {
-                let load = membership.get(index).map_or(u32::MAX, |member| member.node.load.in_flight());
+                let load = membership.get(index).map_or(u32::MAX, Member::load);
                 if least.is_none_or(|(_, lowest)| load < lowest) {
                     least = Some((index, load));
                 }

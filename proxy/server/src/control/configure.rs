@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pointsman_config::plan::{self, Plan};
 use pointsman_core::cluster::node::NodeSpec;
-use pointsman_core::cluster::roster::{Conflict, EjectionRule, Rules, Taken};
+use pointsman_core::cluster::roster::{Conflict, EjectionRule, Ramp, Rules, Taken};
 use pointsman_registry::Change;
 
 use super::desk::Desk;
@@ -76,7 +76,7 @@ impl Desk {
 fn put_in_force(service: &mut Service, planned: &plan::Service, now: Duration) -> Option<Change> {
     let rules = Rules {
         checked: planned.health.is_some(),
-        slow_start: planned.slow_start,
+        slow_start: planned.slow_start.map(ramp),
         all_down: planned.all_down,
         permits: planned.limits.connections_per_node,
         eject: planned.eject.as_ref().map(ejection),
@@ -90,6 +90,11 @@ fn put_in_force(service: &mut Service, planned: &plan::Service, now: Duration) -
     service.plan = Some(planned.clone());
     let mark = service.roster.high_water();
     (mark > before).then(|| Change::Ordinal { service: service.name.to_string(), ordinal: mark })
+}
+
+fn ramp(rule: plan::SlowStart) -> Ramp {
+    let thousandths = (rule.floor * 1000.0).round() as u16;
+    Ramp { window: rule.window, floor: thousandths.min(1000) }
 }
 
 fn ejection(rule: &plan::Eject) -> EjectionRule {

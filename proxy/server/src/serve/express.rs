@@ -128,6 +128,7 @@ impl Trip for Errand {
             retry: &service.plan.retry,
             budget: &service.state.budget,
             limits: &service.plan.limits,
+            all_down: service.plan.all_down,
             members: service.state.members(),
             turn: &service.state.turn,
             facts,

@@ -122,6 +122,7 @@ impl Trip {
             retry: &service.plan.retry,
             budget: &service.state.budget,
             limits: &service.plan.limits,
+            all_down: service.plan.all_down,
             members: service.state.members(),
             turn: &service.state.turn,
             facts,

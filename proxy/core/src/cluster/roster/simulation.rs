@@ -33,7 +33,8 @@ impl Simulation {
     fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let all_down = if random.gen_bool(0.3) { AllDown::TryAny } else { AllDown::Fail };
-        let slow_start = random.gen_bool(0.3).then(|| Duration::from_millis(random.gen_range(1..3_000)));
+        let ramp = |window| Ramp { window: Duration::from_millis(window), floor: 100 };
+        let slow_start = random.gen_bool(0.3).then(|| ramp(random.gen_range(1..3_000)));
         let eject = random.gen_bool(0.5).then_some(EjectionRule {
             failures: 3,
             share: 0.5,

@@ -207,6 +207,7 @@ fn with_nobody_up_try_any_presents_those_that_may_be_tried() {
     assert_eq!(standing(&mut roster, "b"), Standing::Down);
     turn(&mut roster, "a", Transition::Down, T0);
     assert_eq!(standing(&mut roster, "a"), Standing::Degraded);
+    assert!(roster.published().desperate(), "those are guesses");
     assert_eq!(standing(&mut roster, "b"), Standing::Degraded);
     assert_eq!(standing(&mut roster, "d"), Standing::Draining);
     assert_eq!(standing(&mut roster, "old"), Standing::Degraded);
@@ -214,11 +215,12 @@ fn with_nobody_up_try_any_presents_those_that_may_be_tried() {
     assert_eq!(standing(&mut roster, "new"), Standing::Down);
     turn(&mut roster, "b", Transition::Up, T0);
     assert_eq!(standing(&mut roster, "a"), Standing::Down);
+    assert!(!roster.published().desperate());
 }
 
 #[test]
 fn a_node_that_comes_up_warms_up_in_ten_steps() {
-    let rules = Rules { slow_start: Some(secs(10)), ..CHECKED };
+    let rules = Rules { slow_start: Some(Ramp { window: secs(10), floor: 100 }), ..CHECKED };
     let mut roster = roster(rules, &[spec("a", 1, 1)]);
     turn(&mut roster, "a", Transition::Up, secs(100));
     let mut shares = vec![seen(&mut roster, secs(100))[0].2];
@@ -231,6 +233,16 @@ fn a_node_that_comes_up_warms_up_in_ten_steps() {
         }
     }
     assert_eq!(shares, [100, 200, 300, 400, 500, 600, 700, 800, 900, 1000]);
+    let low = Rules { slow_start: Some(Ramp { floor: 10, ..rules.slow_start.expect("a ramp") }), ..CHECKED };
+    roster.configure(low, vec![spec("a", 1, 1)], secs(150)).expect("no clash");
+    turn(&mut roster, "a", Transition::Down, secs(150));
+    turn(&mut roster, "a", Transition::Up, secs(150));
+    let low = [150, 151, 158, 159].map(|now| {
+        roster.tick(secs(now));
+        seen(&mut roster, secs(now))[0].2
+    });
+    assert_eq!(low, [10, 120, 890, 1000]);
+    roster.configure(rules, vec![spec("a", 1, 1)], secs(160)).expect("no clash");
     // A reload in the middle does not start it again.
     turn(&mut roster, "a", Transition::Down, secs(200));
     turn(&mut roster, "a", Transition::Up, secs(200));

@@ -7,7 +7,7 @@ use super::*;
 use crate::cluster::health::Transition;
 use crate::cluster::membership::Standing;
 use crate::cluster::node::NodeSpec;
-use crate::cluster::roster::{Incarnations, Rules};
+use crate::cluster::roster::{Incarnations, Ramp, Rules};
 
 const RULE: EjectionRule = EjectionRule {
     failures: 5,
@@ -248,7 +248,7 @@ fn a_configuration_without_the_rule_lets_everybody_back() {
 
 #[test]
 fn a_node_that_comes_back_warms_up() {
-    let rules = Rules { slow_start: Some(secs(10)), ..RULES };
+    let rules = Rules { slow_start: Some(Ramp { window: secs(10), floor: 100 }), ..RULES };
     let mut roster = roster(3, RULE);
     roster.configure(rules, specs(3), Duration::ZERO).expect("no clash");
     requests(&roster, "n1", [false; 5]);
