@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::units::serialize_duration;
+use crate::units::{serialize_duration, serialize_optional_duration};
 
 /// A whole checked configuration file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -233,6 +233,9 @@ pub struct Retry {
     pub on: Vec<RetryOn>,
     /// Retries as a share of the requests of the last 10 s (plus 10 a second); `None`: no bound.
     pub budget: Option<f64>,
+    /// How long an attempt may take where another may follow; `None`: as long as `timeouts` say.
+    #[serde(serialize_with = "serialize_optional_duration")]
+    pub timeout: Option<Duration>,
 }
 
 /// A failure class.

@@ -84,6 +84,15 @@ pub(crate) fn serialize_duration<S: Serializer>(time: &Duration, to: S) -> Resul
     to.serialize_str(&show_duration(*time))
 }
 
+/// [`serialize_duration`] where there may be none.
+#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
+pub(crate) fn serialize_optional_duration<S: Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serialize_duration(time, to),
+        None => to.serialize_none(),
+    }
+}
+
 /// A size in the largest binary unit that keeps it whole, as [`size`] reads it.
 pub(crate) fn show_size(bytes: u64) -> String {
     for (unit, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {

@@ -1,15 +1,21 @@
 //! `retry`: what is tried again, and how often.
 
+use std::time::Duration;
+
 use super::fields::{Fields, Known};
 use super::words::{meant, quote};
 use crate::plan::{Retry, RetryOn};
 use crate::raw::{Node, Value};
 
-const RETRY: Known = Known { fields: &["attempts", "on", "budget"], later: &[] };
+const RETRY: Known = Known { fields: &["attempts", "on", "budget", "timeout"], later: &[] };
 
-/// The rule of a service: two attempts, after a failed connection or a reset, if nothing is said.
+const MILLISECOND: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The rule of a service: two attempts, after a failed connection or a reset, bounded by a fifth of the requests, if
+/// nothing is said. Whoever says how long an attempt may take wants another after it.
 pub(crate) fn retry(service: &Fields) -> Retry {
-    let default = Retry { attempts: 2, on: vec![RetryOn::Connect, RetryOn::Reset], budget: None };
+    let default = Retry { attempts: 2, on: vec![RetryOn::Connect, RetryOn::Reset], budget: Some(0.2), timeout: None };
     let Some(node) = service.get("retry") else { return default };
     if node.as_switch() == Some(false) {
         return Retry { attempts: 1, ..default };
@@ -17,8 +23,20 @@ pub(crate) fn retry(service: &Fields) -> Retry {
     let fields = Fields::open(service.checks, node, format!("`retry` of {}", service.what), &RETRY);
     Retry {
         attempts: fields.small("attempts", 1..=10).unwrap_or(default.attempts),
-        on: classes(&fields, "on").unwrap_or(default.on),
-        budget: fields.percent("budget"),
+        on: classes(&fields, "on").unwrap_or_else(|| {
+            let timeout = fields.has("timeout").then_some(RetryOn::Timeout);
+            default.on.into_iter().chain(timeout).collect()
+        }),
+        budget: budget(&fields, default.budget),
+        timeout: fields.duration("timeout", MILLISECOND..=DAY),
+    }
+}
+
+fn budget(fields: &Fields, default: Option<f64>) -> Option<f64> {
+    match fields.get("budget") {
+        None => default,
+        Some(node) if node.as_switch() == Some(false) => None,
+        Some(_) => fields.percent("budget"),
     }
 }
 

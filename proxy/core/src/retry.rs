@@ -55,6 +55,17 @@ pub fn may(
         && (!failure.sent || rule.budget.is_none_or(|ratio| budget.take(ratio, now)))
 }
 
+/// How long an attempt may take, `longest` at most: cut short only where another may follow it, so that a client whose
+/// request cannot be tried again loses nothing. `attempt` counts from 1; `others`: there is a node that was not tried.
+pub fn patience(rule: &Retry, idempotent: bool, attempt: u32, others: bool, longest: Duration) -> Duration {
+    match rule.timeout {
+        Some(timeout) if idempotent && others && attempt < rule.attempts && rule.on.contains(&RetryOn::Timeout) => {
+            timeout.min(longest)
+        }
+        _ => longest,
+    }
+}
+
 /// Whether a list of classes names a failure. No list names a malformed answer.
 pub(crate) fn named(classes: &[RetryOn], class: FailureClass) -> bool {
     let class = match class {
@@ -74,7 +85,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(100);
 
     fn rule(on: &[RetryOn]) -> Retry {
-        Retry { attempts: 2, on: on.to_vec(), budget: None }
+        Retry { attempts: 2, on: on.to_vec(), budget: None, timeout: None }
     }
 
     fn failure(class: FailureClass, sent: bool) -> Failure {
@@ -120,6 +131,19 @@ mod tests {
     fn a_body_that_is_gone_cannot_be_sent_again() {
         let gone = Failure { replayable: false, ..failure(FailureClass::Reset, true) };
         assert!(!allowed(&rule(&[RetryOn::Reset]), gone, true, 1));
+    }
+
+    #[test]
+    fn an_attempt_is_cut_short_only_where_another_may_follow() {
+        let (short, long) = (Duration::from_secs(1), Duration::from_secs(30));
+        let hasty = Retry { timeout: Some(short), ..rule(&[RetryOn::Timeout]) };
+        assert_eq!(patience(&hasty, true, 1, true, long), short);
+        assert_eq!(patience(&hasty, true, 1, true, Duration::from_millis(5)), Duration::from_millis(5));
+        assert_eq!(patience(&hasty, true, 2, true, long), long, "the last attempt");
+        assert_eq!(patience(&hasty, false, 1, true, long), long, "not idempotent");
+        assert_eq!(patience(&hasty, true, 1, false, long), long, "no other node");
+        let deaf = Retry { on: vec![RetryOn::Reset], ..hasty };
+        assert_eq!(patience(&deaf, true, 1, true, long), long, "not tried again after a timeout");
     }
 
     #[test]

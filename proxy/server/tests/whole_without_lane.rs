@@ -14,6 +14,8 @@ mod puppet;
 mod registry;
 #[path = "whole/reload.rs"]
 mod reload;
+#[path = "whole/retries.rs"]
+mod retries;
 #[path = "whole/routing.rs"]
 mod routing;
 #[path = "whole/stage.rs"]

@@ -38,7 +38,7 @@ impl Stage {
         Self {
             picker: Picker::new(policy, None),
             key: None,
-            retry: Retry { attempts, on: EVERYTHING.to_vec(), budget: None },
+            retry: Retry { attempts, on: EVERYTHING.to_vec(), budget: None, timeout: None },
             budget: RetryBudget::new(),
             limits: Limits { connections_per_node: None, queue: 1, queue_timeout: Duration::from_millis(100) },
             all_down: AllDown::Fail,

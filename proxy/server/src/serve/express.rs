@@ -14,12 +14,12 @@ use pointsman_config::plan::Timeouts;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, FailureClass, Reason, Scene, WaitsFor};
-use pointsman_core::facts::RequestFacts;
+use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::pick::picker::By;
 use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Receipt, Traffic, Trip};
 
 use super::entry::{Asked, Sent, decided, line, micros};
-use super::trip::{TIMED, count, note};
+use super::trip::{TIMED, count, note, timeouts};
 use super::{Shared, identity};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{CONTENT_TYPE, Why, label, refuse};
@@ -63,6 +63,7 @@ impl Traffic for Express {
             id: identity::Id::of(facts),
             exchange: Exchange::new(random),
             timed: random % TIMED == 0,
+            idempotent: is_idempotent(facts.method()),
             last: None,
             noted: false,
             started: Duration::ZERO,
@@ -102,6 +103,7 @@ pub(super) struct Errand {
     id: identity::Id,
     exchange: Exchange,
     timed: bool,
+    idempotent: bool,
     /// The node that was tried last, and who decided.
     last: Option<(Arc<Node>, By)>,
     /// Whether it was written down how that went.
@@ -165,7 +167,8 @@ impl Trip for Errand {
     fn timeouts(&self) -> Timeouts {
         /// Only asked with a service; a request without one never connects.
         const NONE: Timeouts = Timeouts { connect: Duration::ZERO, response: Duration::ZERO, idle: Duration::ZERO };
-        self.service.as_ref().map_or(NONE, |service| service.plan.timeouts)
+        let of = |service: &Arc<Service>| timeouts(service, self.idempotent, self.exchange.attempts());
+        self.service.as_ref().map_or(NONE, of)
     }
 
     fn drops(&self, name: &[u8]) -> bool {

@@ -114,7 +114,7 @@ async fn wait(session: &mut Session, trip: &Trip, until: Duration) -> Result<()>
 
 fn peer(trip: &Trip) -> Option<HttpPeer> {
     let (service, node) = (trip.service()?, trip.node()?);
-    let Timeouts { connect, idle, .. } = service.plan.timeouts;
+    let Timeouts { connect, idle, .. } = trip.timeouts(service);
     let mut peer = HttpPeer::new(node.spec.address, false, String::new());
     peer.options.connection_timeout = Some(connect);
     peer.options.idle_timeout = Some(idle);

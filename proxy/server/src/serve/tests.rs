@@ -117,7 +117,12 @@ fn service_plan() -> plan::Service {
         key: None,
         nodes: Vec::new(),
         health: None,
-        retry: plan::Retry { attempts: 2, on: vec![plan::RetryOn::Connect, plan::RetryOn::Reset], budget: None },
+        retry: plan::Retry {
+            attempts: 2,
+            on: vec![plan::RetryOn::Connect, plan::RetryOn::Reset],
+            budget: None,
+            timeout: None,
+        },
         eject: None,
         limits: plan::Limits { connections_per_node: None, queue: 0, queue_timeout: seconds(1) },
         timeouts: plan::Timeouts { connect: seconds(5), response: seconds(20), idle: seconds(20) },

@@ -7,12 +7,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
+use pointsman_config::plan::Timeouts;
 use pointsman_core::cluster::load::InFlight;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, Scene, WaitsFor};
-use pointsman_core::facts::RequestFacts;
+use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::pick::picker::By;
+use pointsman_core::retry;
 
 use super::deadline::Deadline;
 use super::entry::{Asked, Sent, decided, line, micros};
@@ -29,6 +31,7 @@ pub(super) struct Trip {
     pub(super) id: HeaderValue,
     carrier: Carrier,
     exchange: Exchange,
+    idempotent: bool,
     timed: bool,
     attempt: Option<Underway>,
     /// The node that was tried last, and who decided.
@@ -77,6 +80,7 @@ impl Trip {
             id: HeaderValue::from_static(""),
             carrier: Carrier::Nobody,
             exchange: Exchange::new(random),
+            idempotent: false,
             timed: random % TIMED == 0,
             attempt: None,
             last: None,
@@ -128,6 +132,7 @@ impl Trip {
             facts,
             worker,
         };
+        self.idempotent = is_idempotent(facts.method());
         let before = (self.timed && event == Event::Start).then(Instant::now);
         let action = self.exchange.step(&scene, event, clock::now());
         if let Some(before) = before {
@@ -170,7 +175,7 @@ impl Trip {
         if self.head_after.is_none()
             && let Some(service) = self.service()
         {
-            self.expect_within(service.plan.timeouts.response);
+            self.expect_within(self.timeouts(service).response);
         }
     }
 
@@ -181,6 +186,11 @@ impl Trip {
             Carrier::Tunnel(books) => self.expect_within(books.idle),
             Carrier::Service(_) | Carrier::Nobody => {}
         }
+    }
+
+    /// Those of the service, shorter where another attempt may follow this one.
+    pub(super) fn timeouts(&self, service: &Service) -> Timeouts {
+        timeouts(service, self.idempotent, self.exchange.attempts())
     }
 
     fn expect_within(&self, silence: Duration) {
@@ -340,6 +350,17 @@ impl Trip {
             ..line(SystemTime::now() - took, asked, sent)
         }
     }
+}
+
+/// How long an attempt may take.
+pub(super) fn timeouts(service: &Service, idempotent: bool, attempt: u32) -> Timeouts {
+    let all = service.plan.timeouts;
+    if service.plan.retry.timeout.is_none() {
+        return all;
+    }
+    let others = service.state.members().load().eligible().len() > attempt as usize;
+    let within = |longest| retry::patience(&service.plan.retry, idempotent, attempt, others, longest);
+    Timeouts { connect: within(all.connect), response: within(all.response), ..all }
 }
 
 /// Writes down how a request to a node went. Where requests fail the control thread looks whether the node is to go.

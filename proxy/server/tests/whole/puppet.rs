@@ -21,6 +21,7 @@ pub(crate) struct Puppet {
 pub(crate) struct Asked {
     /// Method and target, e.g. `GET /a`.
     pub(crate) line: String,
+    pub(crate) body: Vec<u8>,
     reply: oneshot::Sender<Reply>,
 }
 
@@ -106,14 +107,15 @@ async fn serve(stream: TcpStream, sender: mpsc::UnboundedSender<Asked>) -> std::
                 break;
             }
         }
-        stream.read_exact(&mut vec![0; length]).await?;
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await?;
         let line = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
         if line.ends_with("/health") {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await?;
             continue;
         }
         let (reply, answer) = oneshot::channel();
-        let _ = sender.send(Asked { line, reply });
+        let _ = sender.send(Asked { line, body, reply });
         match answer.await {
             Ok(Reply::Status(status)) => {
                 let text = format!("HTTP/1.1 {status} Said\r\nContent-Length: 0\r\n\r\n");
