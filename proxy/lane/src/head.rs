@@ -93,6 +93,12 @@ fn is_spelt_alike(name: &[u8], text: &[u8]) -> bool {
     name.iter().zip(text).all(|(a, b)| a.eq_ignore_ascii_case(b) || *a == b'_' && *b == b'-')
 }
 
+/// Whether a name is written otherwise than a field that a proxy understands, but the same to such a node. It must not
+/// travel.
+pub fn is_disguised(name: &[u8]) -> bool {
+    name.contains(&b'_') && Known::of(name) != Known::Other
+}
+
 /// One field line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {

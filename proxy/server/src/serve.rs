@@ -23,6 +23,7 @@ mod door;
 mod entry;
 mod express;
 mod gateway;
+mod guard;
 mod head;
 mod identity;
 mod stream;

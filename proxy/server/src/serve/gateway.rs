@@ -18,11 +18,12 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pointsman_config::plan::{RetryOn, Timeouts};
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Event, FailureClass, Reason};
+use pointsman_lane::flaw::Flaw;
 
 use super::entry::{Asked, Sent};
 use super::head::{self, Head};
 use super::trip::Trip;
-use super::{Shared, answer, identity};
+use super::{Shared, answer, guard, identity};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::clock;
@@ -132,6 +133,10 @@ fn class_of(error: &Error, late: bool) -> FailureClass {
     }
 }
 
+fn flawed(flaw: Flaw) -> Why<'static> {
+    Why::Flaw { status: flaw.status(), sentence: flaw.sentence() }
+}
+
 #[async_trait]
 impl ProxyHttp for Gateway {
     type CTX = Trip;
@@ -145,6 +150,14 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, trip: &mut Trip) -> Result<bool> {
         trip.id = identity::of(session.req_header());
+        if let Some(flaw) = guard::flaw(session) {
+            let why = flawed(flaw);
+            trip.refused(label(why));
+            // Where the next request begins is anybody's guess.
+            session.set_keepalive(None);
+            answer::send(session, why, &trip.id).await?;
+            return Ok(true);
+        }
         let reason = match self.route(session, trip).await {
             Ok(()) => return Ok(false),
             Err(Stop::Gone(error)) => return Err(error),
@@ -192,6 +205,9 @@ impl ProxyHttp for Gateway {
         trip: &mut Trip,
     ) -> Result<()> {
         identity::introduce(request, &trip.id, head::client(session))?;
+        if let Some(node) = trip.node() {
+            head::mend(session, request, node.spec.address)?;
+        }
         trip.sending();
         Ok(())
     }
@@ -252,8 +268,10 @@ impl ProxyHttp for Gateway {
         Ok(None)
     }
 
-    async fn response_filter(&self, session: &mut Session, _: &mut ResponseHeader, _: &mut Trip) -> Result<()> {
-        if session.is_process_shutting_down() {
+    async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, _: &mut Trip) -> Result<()> {
+        // From an Upgrade on nobody judged what the client sent, since it could have been another protocol's.
+        let refused = session.is_upgrade_req() && response.status != StatusCode::SWITCHING_PROTOCOLS;
+        if refused || session.is_process_shutting_down() {
             session.set_keepalive(None);
         }
         Ok(())
@@ -299,6 +317,7 @@ impl ProxyHttp for Gateway {
         session.set_keepalive(None);
         let why = match (trip.reason(), error.esource(), error.etype()) {
             (Some(reason), ..) => Why::Reason(reason),
+            (None, ErrorSource::Downstream, _) if let Some(flaw) = guard::flaw(session) => flawed(flaw),
             // There is nobody to answer.
             (
                 None,
@@ -324,10 +343,12 @@ impl ProxyHttp for Gateway {
     async fn logging(&self, session: &mut Session, error: Option<&Error>, trip: &mut Trip) {
         let status = session.response_written().map_or(0, |head| head.status.as_u16());
         trip.close(status, &self.unrouted);
+        guard::finished(session);
         if self.shared.log.on() {
             let request = session.req_header();
-            let asked =
-                Asked { client: head::client(session), method: request.method.as_str(), path: request.uri.path() };
+            let (method, path) =
+                if guard::is_headless(session) { ("-", "-") } else { (request.method.as_str(), request.uri.path()) };
+            let asked = Asked { client: head::client(session), method, path };
             let error = error.map(ToString::to_string);
             let bytes = session.body_bytes_sent() as u64;
             self.shared.log.write(&trip.line(&asked, &Sent { status, bytes, error: error.as_deref() }));

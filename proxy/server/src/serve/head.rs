@@ -1,10 +1,13 @@
 //! What routing may know of a request that pingora has read.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use http::header;
+use pingora_error::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use pointsman_core::facts::{HeaderValue, RequestFacts, without_port};
+use pointsman_lane::head::is_disguised;
 
 /// A view of a request's head; copies nothing.
 pub(super) struct Head<'s> {
@@ -16,6 +19,29 @@ impl<'s> Head<'s> {
     pub(super) fn of(session: &'s Session) -> Self {
         Self { head: session.req_header(), client: client(session) }
     }
+}
+
+/// What pingora leaves to be done to a request on its way to a node.
+pub(super) fn mend(session: &Session, request: &mut RequestHeader, node: SocketAddr) -> Result<()> {
+    let disguised: Vec<_> =
+        request.headers.keys().filter(|name| is_disguised(name.as_str().as_bytes())).cloned().collect();
+    for name in disguised {
+        request.remove_header(&name);
+    }
+    // A Connection field may name the length, but the body stays as long as it says. Written anew: to some a leading
+    // zero means octal.
+    let length = session.req_header().headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if let Some(length) = length
+        && !request.headers.contains_key(header::TRANSFER_ENCODING)
+    {
+        request.insert_header(header::CONTENT_LENGTH, length)?;
+    }
+    // An HTTP/1.0 client need not name the host, but a node that is asked in HTTP/1.1 must be told one (RFC 9112 §3.2).
+    if !request.headers.contains_key(header::HOST) && request.uri.authority().is_none() {
+        request.insert_header(header::HOST, node.to_string())?;
+    }
+    Ok(())
 }
 
 /// The client's address.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use pingora_core::protocols::raw_connect::ProxyDigest;
@@ -18,16 +18,21 @@ use pingora_core::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::guard::Guard;
+
 /// What fits into one packet on most networks (the usual maximum segment size). Larger writes pass the buffer by.
 const BUFFER: usize = 1460;
+
+/// What one read takes before it is judged.
+const PIECE: usize = 16 * 1024;
 
 /// A TCP connection to a client, its writes gathered until they are flushed.
 #[derive(Debug)]
 pub(super) struct ClientStream {
     socket: BufWriter<TcpStream>,
     digest: Arc<SocketDigest>,
-    /// What was read already and belongs before the rest; the express lane hands it over.
-    before: Vec<u8>,
+    /// Judges what is read before pingora sees it.
+    guard: Guard,
 }
 
 impl ClientStream {
@@ -35,7 +40,11 @@ impl ClientStream {
         let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
         // The cell is new, so this cannot fail.
         let _ = digest.peer_addr.set(Some(client.into()));
-        Self { socket: BufWriter::with_capacity(BUFFER, socket), digest: Arc::new(digest), before }
+        Self {
+            socket: BufWriter::with_capacity(BUFFER, socket),
+            digest: Arc::new(digest),
+            guard: Guard::holding(before),
+        }
     }
 }
 
@@ -51,13 +60,26 @@ impl Drop for ClientStream {
 
 impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        if !self.before.is_empty() {
-            let count = self.before.len().min(into.remaining());
-            into.put_slice(&self.before[..count]);
-            self.before.drain(..count);
-            return Poll::Ready(Ok(()));
+        let this = &mut *self;
+        if this.guard.is_open() {
+            return Pin::new(this.socket.get_mut()).poll_read(cx, into);
         }
-        Pin::new(self.socket.get_mut()).poll_read(cx, into)
+        loop {
+            if let Some(given) = this.guard.give(into) {
+                return Poll::Ready(given);
+            }
+            if this.guard.is_full() {
+                // Whoever is done with the request before reads again, so nobody has to be woken.
+                return Poll::Pending;
+            }
+            let mut room = [0; PIECE];
+            let mut piece = ReadBuf::new(&mut room);
+            ready!(Pin::new(this.socket.get_mut()).poll_read(cx, &mut piece))?;
+            if piece.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            this.guard.take(piece.filled());
+        }
     }
 }
 
@@ -110,8 +132,9 @@ impl GetTimingDigest for ClientStream {
 }
 
 impl GetProxyDigest for ClientStream {
+    /// There is no proxy before this one; pingora carries what is hung up here from the connection to the gateway.
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
+        self.guard.ledger().digest()
     }
 }
 

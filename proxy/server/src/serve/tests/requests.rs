@@ -203,3 +203,35 @@ fn a_malformed_request_is_answered_400() {
     let response = house.client().send("GET /a HTTP/1.1\r\nHost: a.com\r\nNo colon here\r\n\r\n").response(true);
     assert_eq!(response.status, 400);
 }
+
+#[test]
+fn what_breaks_a_rule_is_refused_before_pingora_reads_it() {
+    let node = RawNode::saying("hello");
+    let house = House::new(first(), &[node.address]);
+    let mut client = house.client();
+    assert_eq!(client.get("/a").status, 200);
+    let chunks = "POST /a HTTP/1.1\r\nHost: a.com\r\nTransfer-Encoding: chunked\r\n\r\n;\r\n\r\n";
+    let response = client.send(chunks).response(true);
+    assert_eq!((response.status, response.header("content-type")), (400, Some("application/problem+json")));
+    assert!(client.ended());
+    let response = house.client().send("GET /a b HTTP/1.1\r\nHost: a.com\r\n\r\n").response(true);
+    assert_eq!((response.status, response.json()["reason"].as_str()), (400, Some("bad-request")));
+    assert_eq!(node.seen().len(), 1, "the node sees nothing of it");
+    let log = house.end();
+    let told: Vec<_> = log.iter().map(|line| (&line["method"], &line["path"], &line["status"])).collect();
+    let (chunked, headless) = ((&"POST".into(), &"/a".into(), &400.into()), (&"-".into(), &"-".into(), &400.into()));
+    assert_eq!(told[1..], [chunked, headless]);
+}
+
+#[test]
+fn requests_in_a_row_are_answered_in_a_row() {
+    let node = RawNode::saying("hello");
+    let house = House::new(first(), &[node.address]);
+    let mut client = house.client();
+    client.send(&"GET /a HTTP/1.1\r\nHost: a.com\r\n\r\n".repeat(3));
+    for _ in 0..3 {
+        assert_eq!(client.response(true).body, "hello");
+    }
+    assert_eq!(node.seen().len(), 3);
+    assert_eq!(house.end().len(), 3);
+}

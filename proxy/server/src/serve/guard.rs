@@ -1,0 +1,313 @@
+//! Judges what a client sends before pingora reads it.
+//!
+//! pingora forgives more than we want to: a chunk without a size ends a body, a line feed hides in a chunk extension,
+//! anything may stand in a trailer, a space in a target becomes `%20`, a length may stand beside a coding. Whoever stands
+//! before or behind us may read the same bytes otherwise (RFC 9112 §11.2). So the lane's readers judge every HTTP/1
+//! message first, whoever carries it: pingora gets whole heads that are sound, and of a body only what is.
+//!
+//! The guard hands out one message at a time, so that pingora, which ends a connection on which it finds the next request
+//! too early, carries pipelined requests too.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+use pointsman_lane::Limits;
+use pointsman_lane::body::{Decoder, Step};
+use pointsman_lane::flaw::Flaw;
+use pointsman_lane::hand_over::HandOver;
+use pointsman_lane::head::{Parsed, RequestHead};
+use tokio::io::ReadBuf;
+
+/// What pingora reads in place of a head that is refused, so that the refusal takes the way of all refusals: counted,
+/// logged and explained. It never leaves the gateway.
+const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n";
+
+/// What the guard and the gateway tell each other of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    flaw: OnceLock<Flaw>,
+    /// Whether the flaw is in a head, so that what pingora reads is no client's words.
+    headless: AtomicBool,
+    /// Requests that the gateway is done with.
+    finished: AtomicU64,
+}
+
+impl Ledger {
+    /// As pingora carries it from the connection to the gateway.
+    pub(super) fn digest(self: &Arc<Self>) -> Option<Arc<ProxyDigest>> {
+        let unused = ResponseHeader::build(200, Some(0)).ok()?;
+        Some(Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(Arc::clone(self))))))
+    }
+
+    fn of(session: &Session) -> Option<&Arc<Self>> {
+        session.digest()?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+    }
+}
+
+/// What is wrong with the request that is being read.
+pub(super) fn flaw(session: &Session) -> Option<Flaw> {
+    Ledger::of(session)?.flaw.get().copied()
+}
+
+/// Whether it has no head that could be told of.
+pub(super) fn is_headless(session: &Session) -> bool {
+    Ledger::of(session).is_some_and(|ledger| ledger.headless.load(Ordering::Relaxed))
+}
+
+/// The gateway is done with a request: the next may be read.
+pub(super) fn finished(session: &Session) {
+    if let Some(ledger) = Ledger::of(session) {
+        ledger.finished.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Stands between a client's socket and pingora.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    ledger: Arc<Ledger>,
+    state: State,
+    limits: Limits,
+    /// What was read and not yet handed out.
+    held: VecDeque<u8>,
+    /// How much of it is judged sound.
+    sound: usize,
+    /// Messages of which something was handed out.
+    begun: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Head(Box<RequestHead>),
+    Body(Decoder),
+    /// Not HTTP/1 messages any more, or what may turn into something else.
+    Open,
+    /// Nothing that follows is worth reading.
+    Refused,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Head(Box::default())
+    }
+}
+
+impl Guard {
+    /// A guard that has read this already.
+    pub(super) fn holding(before: Vec<u8>) -> Self {
+        let mut guard = Self { held: before.into(), ..Self::default() };
+        guard.judge();
+        guard
+    }
+
+    pub(super) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Whether bytes pass as they are.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open) && self.held.is_empty()
+    }
+
+    /// Bytes came.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        self.held.extend(bytes);
+        self.judge();
+    }
+
+    /// Hands out what is sound. `None`: nothing is, more has to come. `Some(Ok)` without a byte: the end.
+    pub(super) fn give(&mut self, into: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
+        if self.sound == 0 {
+            self.judge();
+        }
+        if self.sound == 0 {
+            return match self.state {
+                State::Refused => Some(Err(io::ErrorKind::InvalidData.into())),
+                _ => None,
+            };
+        }
+        let count = self.sound.min(into.remaining());
+        let (front, back) = self.held.as_slices();
+        let first = count.min(front.len());
+        into.put_slice(&front[..first]);
+        into.put_slice(&back[..count - first]);
+        self.held.drain(..count);
+        self.sound -= count;
+        Some(Ok(()))
+    }
+
+    /// Whether the next message is held back until the gateway is done with this one, and enough of it is here.
+    pub(super) fn is_full(&self) -> bool {
+        self.held.len() >= self.limits.head_bytes
+    }
+
+    fn judge(&mut self) {
+        while self.sound < self.held.len() {
+            let bytes = &self.held.make_contiguous()[self.sound..];
+            let more = match &mut self.state {
+                State::Refused => return,
+                State::Open => {
+                    self.sound = self.held.len();
+                    return;
+                }
+                State::Body(decoder) => match decoder.step(bytes, &self.limits) {
+                    Ok(Step::Data { skip, take } | Step::Trailer { skip, take, .. }) => {
+                        self.sound += skip + take;
+                        true
+                    }
+                    Ok(Step::More { skip }) => {
+                        self.sound += skip;
+                        false
+                    }
+                    Ok(Step::End { skip }) => {
+                        self.sound += skip;
+                        self.state = State::default();
+                        true
+                    }
+                    Err(flaw) => {
+                        self.refuse(flaw);
+                        false
+                    }
+                },
+                State::Head(_) => self.judge_head(),
+            };
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Whether a head was let pass.
+    fn judge_head(&mut self) -> bool {
+        let State::Head(head) = &mut self.state else { return false };
+        if self.sound > 0 || self.begun != self.ledger.finished.load(Ordering::Relaxed) {
+            return false;
+        }
+        let parsed = head.parse(self.held.make_contiguous(), &self.limits);
+        match parsed {
+            Ok(Parsed::Partial) => return false,
+            Ok(Parsed::Foreign(HandOver::Http2 | HandOver::Upgrade | HandOver::Connect)) => {
+                self.sound = self.held.len();
+                self.state = State::Open;
+            }
+            Ok(Parsed::Whole | Parsed::Foreign(HandOver::Http10 | HandOver::Unsure)) => {
+                self.sound = head.end();
+                self.state = match Decoder::new(head.framing()) {
+                    decoder if decoder.is_done() => State::default(),
+                    decoder => State::Body(decoder),
+                };
+            }
+            Err(flaw) => {
+                self.refuse(flaw);
+                self.ledger.headless.store(true, Ordering::Relaxed);
+                self.held.extend(REFUSED);
+                self.sound = REFUSED.len();
+            }
+        }
+        self.begun += 1;
+        true
+    }
+
+    fn refuse(&mut self, flaw: Flaw) {
+        // An error would mean that there is a flaw already.
+        let _ = self.ledger.flaw.set(flaw);
+        self.held.truncate(self.sound);
+        self.state = State::Refused;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What pingora gets, and whether it is cut off there.
+    fn given(guard: &mut Guard) -> (String, bool) {
+        let mut all = Vec::new();
+        loop {
+            let mut room = [0; 7];
+            let mut into = ReadBuf::new(&mut room);
+            match guard.give(&mut into) {
+                Some(Ok(())) => all.extend_from_slice(into.filled()),
+                Some(Err(_)) => return (String::from_utf8(all).expect("text"), true),
+                None => return (String::from_utf8(all).expect("text"), false),
+            }
+        }
+    }
+
+    fn done(guard: &Guard) {
+        guard.ledger.finished.fetch_add(1, Ordering::Relaxed);
+    }
+
+    const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+    #[test]
+    fn a_head_is_held_back_until_it_is_whole() {
+        let mut guard = Guard::default();
+        guard.take(&GET.as_bytes()[..20]);
+        assert_eq!(given(&mut guard), (String::new(), false));
+        guard.take(&GET.as_bytes()[20..]);
+        assert_eq!(given(&mut guard), (GET.into(), false));
+    }
+
+    #[test]
+    fn the_next_request_waits_until_this_one_is_done() {
+        let mut guard = Guard::holding([GET, POST, "1\r\na\r\n0\r\n\r\n", GET].concat().into());
+        assert_eq!(given(&mut guard), (GET.into(), false));
+        done(&guard);
+        assert_eq!(given(&mut guard), ([POST, "1\r\na\r\n0\r\n\r\n"].concat(), false));
+        assert_eq!(given(&mut guard), (String::new(), false));
+        done(&guard);
+        assert_eq!(given(&mut guard), (GET.into(), false));
+    }
+
+    #[test]
+    fn a_head_that_is_refused_is_replaced() {
+        let mut guard = Guard::holding([GET, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", GET].concat().into());
+        assert_eq!(given(&mut guard), (GET.into(), false));
+        assert_eq!(guard.ledger.flaw.get(), None, "the first one is not to blame");
+        done(&guard);
+        let (text, cut) = given(&mut guard);
+        assert!(cut && text.as_bytes() == REFUSED, "{text}");
+        assert_eq!(guard.ledger.flaw.get(), Some(&Flaw::RequestLine));
+    }
+
+    #[test]
+    fn a_body_passes_as_far_as_it_is_sound() {
+        let mut guard = Guard::holding([POST, "3\r\nabc\r\n;\r\n\r\n", GET].concat().into());
+        assert_eq!(given(&mut guard), ([POST, "3\r\nabc"].concat(), true));
+        assert_eq!(guard.ledger.flaw.get(), Some(&Flaw::ChunkSize));
+    }
+
+    #[test]
+    fn it_judges_the_same_however_bytes_arrive() {
+        for body in ["3;x\r\nabc\r\n0\r\nX: y\r\n\r\n", "3\r\nabc\r\n0\r\nX\r\n\r\n", "3\r\nabcd\r\n", "g"] {
+            let bytes = [POST, body].concat();
+            let (whole, refused) = given(&mut Guard::holding(bytes.clone().into()));
+            let mut guard = Guard::default();
+            let mut all = String::new();
+            let mut cut = false;
+            for byte in bytes.as_bytes() {
+                guard.take(&[*byte]);
+                let (more, ended) = given(&mut guard);
+                all.push_str(&more);
+                cut |= ended;
+            }
+            // How much of the framing before a flaw passes does not matter.
+            assert!(cut == refused && if cut { all.starts_with(&whole) } else { all == whole }, "{body:?}: {all}");
+        }
+    }
+
+    #[test]
+    fn what_may_turn_into_something_else_passes() {
+        for first in ["PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"] {
+            let mut guard = Guard::holding(format!("{first}any\0thing\n").into());
+            assert_eq!(given(&mut guard), (format!("{first}any\0thing\n"), false));
+            assert!(guard.is_open());
+        }
+    }
+}
