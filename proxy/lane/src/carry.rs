@@ -14,8 +14,9 @@ use tokio::net::TcpStream;
 
 use crate::hand_over::HandOver;
 use crate::options::Options;
-use crate::traffic::Traffic;
+use crate::traffic::{Ending, Traffic};
 use crate::worker::{self, Slot};
+use tunnel::Tunnel;
 use work::{After, Work};
 
 mod answer;
@@ -23,6 +24,9 @@ mod attempt;
 mod buffer;
 mod download;
 mod flow;
+mod frames;
+mod switch;
+mod tunnel;
 mod upload;
 mod wait;
 mod work;
@@ -108,11 +112,16 @@ impl<F: Traffic> Lane<F> {
                     return Ended::Closed;
                 }
                 After::Linger => {
-                    work.clear();
-                    let deadline = (self.clock)() + self.options.linger;
-                    let _ = poll_fn(|task| connection.poll_linger(self, &mut work, deadline, task)).await;
+                    connection.linger(self, work).await;
+                    return Ended::Closed;
+                }
+                After::Tunnel => {
+                    let tunnel = work.tunnel.take();
                     work.clear();
                     worker::put_bench(work, (self.clock)());
+                    if let Some(tunnel) = tunnel {
+                        connection.tunnel(self, tunnel).await;
+                    }
                     return Ended::Closed;
                 }
                 After::HandOver(why) => {
@@ -159,6 +168,37 @@ impl Connection {
             self.slot.arm(work.deadline(), task.waker());
         }
         after
+    }
+
+    /// Carries a tunnel to its end.
+    async fn tunnel<F: Traffic>(mut self, lane: &Lane<F>, mut tunnel: Box<Tunnel<F::Trip>>) {
+        let ending = poll_fn(|task| self.poll_tunnel(lane, &mut tunnel, task)).await;
+        tunnel.finish(self.peer, (lane.clock)(), ending);
+        if ending == Ending::Complete {
+            self.linger(lane, worker::take_bench().unwrap_or_default()).await;
+        }
+    }
+
+    fn poll_tunnel<F: Traffic>(
+        &mut self,
+        lane: &Lane<F>,
+        tunnel: &mut Tunnel<F::Trip>,
+        task: &mut Context<'_>,
+    ) -> Poll<Ending> {
+        let now = (lane.clock)();
+        let ending = tunnel.poll(&mut At { lane, client: &mut self.client, peer: self.peer, task, now });
+        if ending.is_pending() {
+            self.slot.arm(tunnel.deadline(), task.waker());
+        }
+        ending
+    }
+
+    async fn linger<F: Traffic>(&mut self, lane: &Lane<F>, mut work: Box<Work<F::Trip>>) {
+        work.clear();
+        let deadline = (lane.clock)() + lane.options.linger;
+        let _ = poll_fn(|task| self.poll_linger(lane, &mut work, deadline, task)).await;
+        work.clear();
+        worker::put_bench(work, (lane.clock)());
     }
 
     /// Closes our direction and throws away what comes, until the client closes too or the time is over: closing with

@@ -75,6 +75,9 @@ pub(crate) fn request(
     if head.framing() == Framing::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
+    if let Some(protocol) = head.upgrade() {
+        upgrade(out, protocol.of(bytes));
+    }
     lines(out);
     out.extend_from_slice(b"\r\n");
 }
@@ -122,6 +125,13 @@ pub(crate) fn response(
         out.extend_from_slice(b"Connection: close\r\n");
     }
     lines(out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the lines of this hop that switch to a protocol (RFC 9110 §7.8).
+pub(crate) fn upgrade(out: &mut Vec<u8>, protocol: &[u8]) {
+    out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
+    out.extend_from_slice(protocol);
     out.extend_from_slice(b"\r\n");
 }
 

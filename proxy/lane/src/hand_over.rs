@@ -3,7 +3,7 @@
 /// Why a connection leaves the lane. All are sound requests; malformed ones are refused, never handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HandOver {
-    /// An Upgrade field stands there (RFC 9110 §7.8).
+    /// An upgrade is asked for with a body, or to one of several protocols (RFC 9110 §7.8).
     Upgrade,
     /// CONNECT (RFC 9110 §9.3.6).
     Connect,
@@ -13,11 +13,13 @@ pub enum HandOver {
     Http10,
     /// Sound, but with something that the lane does not do: TRACE or OPTIONS with Max-Forwards (RFC 9110 §7.6.2).
     Unsure,
+    /// All but upgrades is to be carried by others ([`crate::Options::upgrades_only`]).
+    Off,
 }
 
 impl HandOver {
     /// All of them, for whoever counts.
-    pub const ALL: [Self; 5] = [Self::Upgrade, Self::Connect, Self::Http2, Self::Http10, Self::Unsure];
+    pub const ALL: [Self; 6] = [Self::Upgrade, Self::Connect, Self::Http2, Self::Http10, Self::Unsure, Self::Off];
 
     /// Name for metrics and logs.
     pub fn label(self) -> &'static str {
@@ -27,6 +29,7 @@ impl HandOver {
             Self::Http2 => "http2",
             Self::Http10 => "http10",
             Self::Unsure => "unsure",
+            Self::Off => "off",
         }
     }
 }

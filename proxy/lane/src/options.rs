@@ -52,6 +52,10 @@ pub struct Options {
     /// How long input is thrown away after a last response, so that the response is not lost to a reset (RFC 9112 §9.6).
     /// Default 2 s.
     pub linger: Duration,
+    /// From when a tunnel has to end (the proxy stops, its node drains) until it is cut. Default 10 s.
+    pub tunnel_grace: Duration,
+    /// Whether only upgrades are carried, and all else handed over. Default false.
+    pub upgrades_only: bool,
     /// Idle connections kept per node and worker thread. Default 512.
     pub pool_per_node: usize,
     /// Idle connections kept per worker thread. Default 2,048: eight workers stay below 20,000 descriptors.
@@ -67,6 +71,8 @@ impl Default for Options {
             send_timeout: Duration::from_secs(60),
             keep_alive: Duration::from_secs(75),
             linger: Duration::from_secs(2),
+            tunnel_grace: Duration::from_secs(10),
+            upgrades_only: false,
             pool_per_node: 512,
             pool_per_worker: 2048,
         }

@@ -5,7 +5,7 @@
 //! [`Traffic::begin`] -> [`Trip::step`] with `Start` -> for each attempt [`Trip::timeouts`], [`Trip::drops`] and
 //! [`Trip::request_lines`], and [`Trip::step`] with what went wrong -> [`Trip::reply_lines`], [`Trip::page`] or
 //! [`Trip::flaw_page`] ->
-//! [`Trip::finish`], exactly once, also when the client has gone. Only a connection whose task is dropped (a worker
+//! [`Trip::finish`] (after a 101 with [`Trip::tunnel`], [`Trip::passed`] and [`Trip::poll_leave`] before), exactly once, also when the client has gone. Only a connection whose task is dropped (a worker
 //! that is stopped) drops its trip without that.
 
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pointsman_config::plan::Timeouts;
+use pointsman_core::cluster::node::Node;
 use pointsman_core::exchange::{Action, Attempt, Event, Reason};
 
 pub use crate::facts::Facts;
@@ -72,6 +73,24 @@ pub trait Trip: Send + 'static {
         page.status = flaw.status();
         page.fields.extend_from_slice(b"Content-Type: text/plain\r\n");
         page.body.extend_from_slice(flaw.sentence().as_bytes());
+    }
+
+    /// The node switched protocols: a tunnel begins, which may live for days. Lets go of what must not live as long (the
+    /// World); [`Trip::finish`] comes at its end.
+    fn tunnel(&mut self, attempt: &Attempt) {
+        let _ = attempt;
+    }
+
+    /// Bytes passed through the tunnel: to the node, to the client.
+    fn passed(&mut self, up: u64, down: u64) {
+        let _ = (up, down);
+    }
+
+    /// Ready once the tunnel has to end, with the status code that a WebSocket client is told (RFC 6455 §7.4.1). Not
+    /// polled again after that.
+    fn poll_leave(&mut self, context: &mut Context<'_>, node: &Node) -> Poll<u16> {
+        let _ = (context, node);
+        Poll::Pending
     }
 
     /// The request is over. Takes the trip: dropping it here lets go of the World.

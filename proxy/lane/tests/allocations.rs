@@ -8,7 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 use pointsman_config::plan::Timeouts;
@@ -100,6 +100,7 @@ fn serve_lane(nodes: Vec<SocketAddr>) -> SocketAddr {
                 version: watch::Sender::new(1),
                 parked: Notify::new(),
                 draining: AtomicBool::new(false),
+                leave: AtomicU16::new(0),
                 told: None,
             };
             let (end, mut ended) = mpsc::unbounded_channel();

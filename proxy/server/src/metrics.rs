@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
@@ -18,8 +18,8 @@ mod histogram;
 mod rows;
 mod service;
 
-use rows::{counter, family, histogram};
-pub use service::ServiceMetrics;
+use rows::{counter, family, gauge, histogram};
+pub use service::{OpenTunnel, ServiceMetrics};
 use service::{PerPolicy, PerService};
 
 /// The service name under which requests count that no route takes.
@@ -298,7 +298,7 @@ fn register(registry: &Registry, family: impl Collector + 'static) {
 struct Services {
     by_name: Mutex<BTreeMap<String, Arc<PerService>>>,
     policies: Mutex<BTreeMap<(String, String), Arc<PerPolicy>>>,
-    descriptions: [Desc; 8],
+    descriptions: [Desc; 10],
 }
 
 /// What Prometheus holds on to.
@@ -327,6 +327,8 @@ impl Services {
                 desc("pointsman_picks_total", "Picks by who decided.", &["service", "policy", "by", "fault"]),
                 desc("pointsman_queue_duration_seconds", "Time that requests waited for a permit they got.", service),
                 desc("pointsman_pick_duration_seconds", "Time of one pick in 16, a sample.", &["service", "policy"]),
+                desc("pointsman_tunnels", "Connections that switched protocols and are open.", service),
+                desc("pointsman_tunnel_bytes_total", "Bytes that passed through tunnels.", &["service", "to"]),
             ],
         }
     }
@@ -340,8 +342,9 @@ impl Collector for SharedServices {
     fn collect(&self) -> Vec<MetricFamily> {
         let services: Vec<_> = self.0.by_name.lock().values().cloned().collect();
         let policies: Vec<_> = self.0.policies.lock().values().cloned().collect();
-        let [requests, request, upstream, retries, refusals, picks, queued, took] = &self.0.descriptions;
-        let mut rows: [Vec<proto::Metric>; 8] = Default::default();
+        let [requests, request, upstream, retries, refusals, picks, queued, took, tunnels, bytes] =
+            &self.0.descriptions;
+        let mut rows: [Vec<proto::Metric>; 10] = Default::default();
         for s in &services {
             let name = s.name.as_str();
             rows[0].extend(s.read_codes().iter().map(|(code, n)| counter(requests, &[name, code], *n)));
@@ -349,6 +352,10 @@ impl Collector for SharedServices {
             rows[2].push(histogram(upstream, &[name], &s.upstream));
             rows[3].extend(s.retries.read().map(|(reason, n)| counter(retries, &[name, reason], n)));
             rows[6].push(histogram(queued, &[name], &s.queued));
+            let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+            rows[8].push(gauge(tunnels, &[name], read(&s.tunnels.open)));
+            rows[9].push(counter(bytes, &[name, "node"], read(&s.tunnels.up)));
+            rows[9].push(counter(bytes, &[name, "client"], read(&s.tunnels.down)));
             rows[4].extend(s.refusals.read().map(|(reason, n)| counter(refusals, &[name, reason], n)));
         }
         for p in policies.iter().filter(|p| p.service != NO_SERVICE) {

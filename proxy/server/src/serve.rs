@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::world::WorldCell;
 
 mod answer;
+mod books;
 mod deadline;
 mod door;
 mod entry;

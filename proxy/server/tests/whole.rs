@@ -23,5 +23,7 @@ mod routing;
 mod stage;
 #[path = "whole/swap.rs"]
 mod swap;
+#[path = "whole/tunnels.rs"]
+mod tunnels;
 #[path = "whole/warming.rs"]
 mod warming;

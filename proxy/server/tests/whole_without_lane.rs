@@ -22,5 +22,7 @@ mod routing;
 mod stage;
 #[path = "whole/swap.rs"]
 mod swap;
+#[path = "whole/tunnels.rs"]
+mod tunnels;
 #[path = "whole/warming.rs"]
 mod warming;

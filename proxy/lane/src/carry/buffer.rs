@@ -84,6 +84,11 @@ impl Outbox {
         self.bytes.is_empty() && self.direct.is_empty()
     }
 
+    /// What of our own is not written yet.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.bytes[self.done..]
+    }
+
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.done = 0;

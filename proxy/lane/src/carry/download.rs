@@ -93,6 +93,7 @@ impl<T: Trip> Work<T> {
             match self.reply_head.parse(self.reply.filled(), limits) {
                 Ok(false) => return Ok(()),
                 Err(_) => return Err(Broke::Node(FailureClass::Malformed)),
+                Ok(true) if self.switches() => return Err(Broke::Switched),
                 Ok(true) if self.reply_head.status() < 200 => self.pass_interim(limits)?,
                 Ok(true) => {
                     self.replied = Some(at.now);
@@ -116,7 +117,18 @@ impl<T: Trip> Work<T> {
         }
     }
 
-    /// RFC 9110 §15.2: a proxy passes interim responses on. 101 is none of them: nobody asked for an upgrade here.
+    /// Whether the node switches to the protocol that was asked for. What it was sent is the request and no more, so
+    /// nothing of the tunnel's has reached it before.
+    fn switches(&self) -> bool {
+        let asked = self.head.upgrade().map(|protocol| protocol.of(self.request.filled()));
+        let given = self.reply_head.upgrade().map(|protocol| protocol.of(self.reply.filled()));
+        self.reply_head.status() == 101
+            && self.upload.flow.ended
+            && self.to_node.is_empty()
+            && asked.zip(given).is_some_and(|(asked, given)| asked.eq_ignore_ascii_case(given))
+    }
+
+    /// RFC 9110 §15.2: a proxy passes interim responses on. 101 is none of them: nobody asked for that upgrade here.
     fn pass_interim(&mut self, limits: &Limits) -> Result<(), Broke> {
         self.download.interim += 1;
         if self.reply_head.status() == 101 || self.download.interim > limits.interim {

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use super::At;
 use super::buffer::{Buffer, Outbox};
 use super::download::Download;
+use super::tunnel::Tunnel;
 use super::upload::Upload;
 use crate::facts::Facts;
 use crate::flaw::Flaw;
@@ -37,6 +38,8 @@ pub(crate) enum After {
     Linger,
     /// Leaves the lane.
     HandOver(HandOver),
+    /// Becomes a tunnel, which lies on the bench.
+    Tunnel,
 }
 
 /// What a phase says.
@@ -71,6 +74,8 @@ pub(super) enum Broke {
     Node(FailureClass),
     /// The request's body is malformed.
     Flaw(Flaw),
+    /// The node switched protocols, as it was asked to.
+    Switched,
 }
 
 /// A connection to a node.
@@ -103,6 +108,7 @@ pub(crate) struct Work<T> {
     pub(super) to_client: Outbox,
     pub(super) page: Page,
 
+    pub(super) tunnel: Option<Box<Tunnel<T>>>,
     pub(super) trip: Option<T>,
     pub(super) attempt: Option<Attempt>,
     pub(super) link: Option<Link>,
@@ -136,6 +142,7 @@ impl<T> Default for Work<T> {
             download: Download::default(),
             to_client: Outbox::default(),
             page: Page::default(),
+            tunnel: None,
             trip: None,
             attempt: None,
             link: None,
@@ -185,6 +192,7 @@ impl<T> Work<T> {
         self.download = Download::default();
         self.to_client.clear();
         self.page.clear();
+        self.tunnel = None;
         self.trip = None;
         self.attempt = None;
         self.link = None;
@@ -241,6 +249,9 @@ impl<T: Trip> Work<T> {
         loop {
             if self.request.len() > 0 {
                 match self.head.parse(self.request.filled(), limits) {
+                    Ok(Parsed::Whole) if at.lane.options().upgrades_only && self.head.upgrade().is_none() => {
+                        return Turn::Done(After::HandOver(HandOver::Off));
+                    }
                     Ok(Parsed::Whole) => return self.begin(at),
                     Ok(Parsed::Foreign(why)) => return Turn::Done(After::HandOver(why)),
                     Err(flaw) => return self.reject(at, flaw),
@@ -288,6 +299,7 @@ impl<T: Trip> Work<T> {
                 }
                 Turn::Wait
             }
+            Err(Broke::Switched) => self.switch(at),
             Err(Broke::Client) => self.abandon(at, Ending::ClientGone),
             Err(Broke::Node(_)) if self.download.committed => self.abandon(at, Ending::CutOff),
             Err(Broke::Node(class)) => self.node_failed(at, class),

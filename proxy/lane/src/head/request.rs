@@ -37,7 +37,11 @@ pub struct RequestHead {
     declared: Declared,
     connection: bool,
     close: bool,
-    upgrade: bool,
+    upgrade: Option<Span>,
+    /// Whether more than one field asks for an upgrade.
+    upgrades: bool,
+    /// Whether the Connection field names the upgrade.
+    switches: bool,
     expect: bool,
     max_forwards: bool,
 }
@@ -136,9 +140,12 @@ impl RequestHead {
             Known::ContentLength | Known::TransferEncoding => self.declared.add(&line, bytes)?,
             Known::Connection => {
                 self.connection = true;
-                self.close |= syntax::members(value).any(|m| m.eq_ignore_ascii_case(b"close"));
+                for member in syntax::members(value) {
+                    self.close |= member.eq_ignore_ascii_case(b"close");
+                    self.switches |= member.eq_ignore_ascii_case(b"upgrade");
+                }
             }
-            Known::Upgrade => self.upgrade = true,
+            Known::Upgrade => self.upgrades |= self.upgrade.replace(line.value).is_some(),
             Known::Expect => self.expect |= value.eq_ignore_ascii_case(b"100-continue"),
             Known::MaxForwards => self.max_forwards = true,
             Known::Hop | Known::Trailer | Known::Other => {}
@@ -160,13 +167,30 @@ impl RequestHead {
         if method == b"CONNECT" {
             return Ok(Parsed::Foreign(HandOver::Connect));
         }
-        if self.upgrade {
+        if self.drops_upgrade(bytes) {
+            self.upgrade = None;
+        }
+        if let Some(protocol) = self.upgrade
+            && (self.upgrades || self.framing() != Framing::None || !is_protocol(protocol.of(bytes)))
+        {
             return Ok(Parsed::Foreign(HandOver::Upgrade));
         }
         if self.max_forwards && matches!(method, b"TRACE" | b"OPTIONS") {
             return Ok(Parsed::Foreign(HandOver::Unsure));
         }
         Ok(Parsed::Whole)
+    }
+
+    /// Whether an upgrade is asked for that is not passed on, which a server may always do (RFC 9110 §7.8): one that
+    /// Connection does not name, so that it was meant for another hop; and h2c, since requests in that would pass unseen.
+    fn drops_upgrade(&self, bytes: &[u8]) -> bool {
+        let h2c = |protocol: Span| syntax::members(protocol.of(bytes)).any(|m| m.eq_ignore_ascii_case(b"h2c"));
+        !self.switches || self.upgrade.is_some_and(h2c)
+    }
+
+    /// The one protocol that the client wants to switch to.
+    pub fn upgrade(&self) -> Option<Span> {
+        self.upgrade
     }
 
     /// The field lines in the order sent.
@@ -238,4 +262,10 @@ impl RequestHead {
     pub fn expects_continue(&self) -> bool {
         self.expect
     }
+}
+
+/// `protocol` of RFC 9110 §7.8: a name with an optional version.
+fn is_protocol(bytes: &[u8]) -> bool {
+    let mut parts = bytes.splitn(2, |b| *b == b'/');
+    parts.all(|part| !part.is_empty() && syntax::token_length(part) == part.len())
 }

@@ -19,6 +19,7 @@ pub struct ResponseHead {
     connection: bool,
     close: bool,
     keep_alive: bool,
+    upgrade: Option<Span>,
 }
 
 impl ResponseHead {
@@ -44,6 +45,9 @@ impl ResponseHead {
                 return Err(Flaw::TooManyFields);
             }
             self.declared.add(&line, bytes)?;
+            if line.known == Known::Upgrade {
+                self.upgrade = Some(line.value);
+            }
             if line.known == Known::Connection {
                 self.connection = true;
                 for member in syntax::members(line.value.of(bytes)) {
@@ -120,6 +124,11 @@ impl ResponseHead {
     /// Whether the connection may carry another exchange as far as the head says.
     pub fn keeps_alive(&self) -> bool {
         !self.close && (!self.old || self.keep_alive)
+    }
+
+    /// The protocol that the node switches to.
+    pub(crate) fn upgrade(&self) -> Option<Span> {
+        self.upgrade
     }
 
     /// Whether a Connection field stands there.

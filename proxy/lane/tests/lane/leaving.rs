@@ -15,7 +15,11 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 #[tokio::test]
 async fn what_the_lane_does_not_carry_is_given_back_with_every_byte() {
     for (request, expected) in [
-        ("GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", HandOver::Upgrade),
+        ("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: a, b\r\n\r\n", HandOver::Upgrade),
+        (
+            "PUT / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: a\r\nContent-Length: 2\r\n\r\nhi",
+            HandOver::Upgrade,
+        ),
         ("CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\nhello", HandOver::Connect),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HandOver::Http2),
         ("GET / HTTP/1.0\r\n\r\n", HandOver::Http10),
@@ -41,7 +45,7 @@ async fn what_the_lane_does_not_carry_is_given_back_with_every_byte() {
 async fn a_connection_is_handed_over_after_requests_that_were_carried() {
     let mut rig = Rig::new(Setup::default()).await;
     let mut client = rig.client().await;
-    let upgrade = "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x01\x02";
+    let upgrade = "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: a, b\r\n\r\n\x01\x02";
     client.send(format!("{GET}{upgrade}")).await;
     let mut node = rig.node(0).await;
     node.expect(GET).await;
@@ -100,4 +104,16 @@ async fn a_client_that_comes_and_goes_without_a_word_is_closed() {
     let mut rig = Rig::new(Setup::default()).await;
     drop(rig.client().await);
     assert!(matches!(within("the end", rig.ended.recv()).await, Some(Ended::Closed)));
+}
+
+#[tokio::test]
+async fn a_lane_for_upgrades_alone_gives_all_else_back() {
+    let options = Options { upgrades_only: true, ..Options::default() };
+    let mut rig = Rig::new(Setup { options, ..Setup::default() }).await;
+    let mut client = rig.client().await;
+    client.send(GET).await;
+    let Some(Ended::HandOver { read, why, .. }) = within("the hand-over", rig.ended.recv()).await else {
+        panic!("closed")
+    };
+    assert_eq!((why, read.as_slice()), (HandOver::Off, GET.as_bytes()));
 }

@@ -6,3 +6,4 @@ mod failures;
 mod leaving;
 mod refusals;
 mod rig;
+mod tunnels;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -53,6 +53,8 @@ pub(crate) struct Robin {
     /// Told when a request parks.
     pub(crate) parked: Notify,
     pub(crate) draining: AtomicBool,
+    /// The code with which tunnels have to end; 0: they may stay.
+    pub(crate) leave: AtomicU16,
     pub(crate) told: Option<mpsc::UnboundedSender<Told>>,
 }
 
@@ -165,6 +167,14 @@ impl Trip for Ride {
         page.body.extend_from_slice(flaw.label().as_bytes());
     }
 
+    fn poll_leave(&mut self, _: &mut Context<'_>, _: &Node) -> Poll<u16> {
+        // Who sets it wakes the lane.
+        match self.robin.leave.load(Ordering::Relaxed) {
+            0 => Poll::Pending,
+            code => Poll::Ready(code),
+        }
+    }
+
     fn finish(self, facts: &Facts<'_>, receipt: Receipt) {
         let Some(told) = &self.robin.told else { return };
         let _ = told.send(Told {
@@ -238,6 +248,7 @@ impl Rig {
             version: watch::Sender::new(1),
             parked: Notify::new(),
             draining: AtomicBool::new(false),
+            leave: AtomicU16::new(0),
             told: Some(tell),
         });
         let (end, ended) = mpsc::unbounded_channel();
@@ -312,6 +323,11 @@ impl Wire {
         };
         let _ = tokio::time::timeout(PATIENCE, reading).await;
         assert_eq!(String::from_utf8_lossy(&got), text, "at the {}", self.who);
+    }
+
+    /// Reads exactly these bytes, which are no text.
+    pub(crate) async fn expect_bytes(&mut self, bytes: &[u8]) {
+        assert_eq!(self.take(bytes.len()).await, bytes, "at the {}", self.who);
     }
 
     /// Reads this many bytes.

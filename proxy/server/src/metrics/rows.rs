@@ -6,7 +6,11 @@ use prometheus::proto::{self, MetricFamily, MetricType};
 use super::histogram::Histogram;
 
 pub(super) fn family(desc: &Desc, rows: Vec<proto::Metric>) -> MetricFamily {
-    let kind = if desc.fq_name.ends_with("_seconds") { MetricType::HISTOGRAM } else { MetricType::COUNTER };
+    let kind = match desc.fq_name.rsplit('_').next() {
+        Some("seconds") => MetricType::HISTOGRAM,
+        Some("total") => MetricType::COUNTER,
+        _ => MetricType::GAUGE,
+    };
     let mut family = MetricFamily::default();
     family.set_name(desc.fq_name.clone());
     family.set_help(desc.help.clone());
@@ -36,6 +40,14 @@ pub(super) fn counter(desc: &Desc, values: &[&str], count: u64) -> proto::Metric
     counter.set_value(count as f64);
     let mut row = proto::Metric::from_label(labels(desc, values));
     row.set_counter(counter);
+    row
+}
+
+pub(super) fn gauge(desc: &Desc, values: &[&str], value: u64) -> proto::Metric {
+    let mut gauge = proto::Gauge::default();
+    gauge.set_value(value as f64);
+    let mut row = proto::Metric::from_label(labels(desc, values));
+    row.set_gauge(gauge);
     row
 }
 

@@ -71,6 +71,7 @@ pub(super) struct PerService {
     pub(super) queued: Histogram,
     pub(super) retries: Labelled,
     pub(super) refusals: Labelled,
+    pub(super) tunnels: Tunnels,
 }
 
 impl PerService {
@@ -84,6 +85,7 @@ impl PerService {
             queued: Histogram::new(Range::REQUEST),
             retries: Labelled::new(RETRIES),
             refusals: Labelled::new(REFUSALS),
+            tunnels: Tunnels::default(),
         }
     }
 
@@ -104,6 +106,34 @@ impl PerService {
             .collect();
         seen.shrink_to_fit();
         seen
+    }
+}
+
+/// Connections that switched protocols.
+#[derive(Debug, Default)]
+pub(super) struct Tunnels {
+    pub(super) open: AtomicU64,
+    /// Bytes to nodes.
+    pub(super) up: AtomicU64,
+    /// Bytes to clients.
+    pub(super) down: AtomicU64,
+}
+
+/// An open tunnel; it is counted as long as this lives.
+#[derive(Debug)]
+pub struct OpenTunnel(Arc<PerService>);
+
+impl OpenTunnel {
+    /// Bytes passed, to the node and to the client.
+    pub fn passed(&self, up: u64, down: u64) {
+        self.0.tunnels.up.fetch_add(up, Ordering::Relaxed);
+        self.0.tunnels.down.fetch_add(down, Ordering::Relaxed);
+    }
+}
+
+impl Drop for OpenTunnel {
+    fn drop(&mut self) {
+        self.0.tunnels.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -172,6 +202,12 @@ impl ServiceMetrics {
     /// An attempt failed (`reason`: its class) and the request went elsewhere.
     pub fn retried(&self, reason: &str) {
         self.service.retries.add(reason);
+    }
+
+    /// A node switched protocols.
+    pub fn tunnel(&self) -> OpenTunnel {
+        self.service.tunnels.open.fetch_add(1, Ordering::Relaxed);
+        OpenTunnel(Arc::clone(&self.service))
     }
 
     /// The proxy answered by itself.

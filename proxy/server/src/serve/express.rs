@@ -11,21 +11,33 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use pointsman_config::plan::Timeouts;
-use pointsman_core::cluster::node::Node;
+use pointsman_core::cluster::membership::Standing;
+use pointsman_core::cluster::node::{Incarnation, Node};
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, FailureClass, Reason, Scene, WaitsFor};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::pick::picker::By;
 use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Receipt, Traffic, Trip};
 
+use super::books::Books;
 use super::entry::{Asked, Sent, decided, line, micros};
 use super::trip::{TIMED, count, note, timeouts};
 use super::{Shared, identity};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{CONTENT_TYPE, Why, label, refuse};
+use crate::world::control::Feed;
 use crate::world::{Service, clock};
 
+/// 101, Switching Protocols (RFC 9110 §15.2.2).
+const SWITCHING: u16 = 101;
+
+/// What a WebSocket client is told when its node leaves or drains, and when the proxy stops (RFC 6455 §7.4.1 and the
+/// registry that it sets up).
+const GOING_AWAY: u16 = 1001;
+const SERVICE_RESTART: u16 = 1012;
+
 /// The lane's view of one worker.
+#[derive(Clone)]
 pub(super) struct Express(Arc<Worker>);
 
 struct Worker {
@@ -60,6 +72,7 @@ impl Traffic for Express {
         Errand {
             worker: Arc::clone(&self.0),
             service,
+            tunnel: None,
             id: identity::Id::of(facts),
             exchange: Exchange::new(random),
             timed: random % TIMED == 0,
@@ -96,10 +109,20 @@ impl Traffic for Express {
 
 type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What a tunnel holds in place of its service.
+struct Tunnel {
+    books: Books,
+    feed: Arc<Feed>,
+    /// Until its node drains or leaves.
+    leaving: Option<Waiting>,
+}
+
 /// One request on its way through the lane.
 pub(super) struct Errand {
     worker: Arc<Worker>,
     service: Option<Arc<Service>>,
+    /// In place of the service once the node switched protocols.
+    tunnel: Option<Box<Tunnel>>,
     id: identity::Id,
     exchange: Exchange,
     timed: bool,
@@ -193,13 +216,47 @@ impl Trip for Errand {
         fill(page, why, self.id.read(facts).as_ref());
     }
 
+    fn tunnel(&mut self, _: &Attempt) {
+        self.note(Outcome::Answered(SWITCHING));
+        if let Some(service) = self.service.take() {
+            let (books, feed) = (Books::of(&service), Arc::clone(&service.state.feed));
+            self.tunnel = Some(Box::new(Tunnel { books, feed, leaving: None }));
+        }
+    }
+
+    fn passed(&mut self, up: u64, down: u64) {
+        if let Some(tunnel) = &self.tunnel {
+            tunnel.books.open.passed(up, down);
+        }
+    }
+
+    fn poll_leave(&mut self, context: &mut Context<'_>, node: &Node) -> Poll<u16> {
+        if self.worker.stopping.load(Ordering::Relaxed) {
+            return Poll::Ready(SERVICE_RESTART);
+        }
+        let Some(Tunnel { feed, leaving, .. }) = self.tunnel.as_deref_mut() else { return Poll::Pending };
+        let leaving = leaving.get_or_insert_with(|| {
+            let (feed, life) = (Arc::clone(feed), node.incarnation);
+            Box::pin(async move {
+                // Subscribed before looking, so that a change in between is not missed.
+                let mut changed = feed.changed.subscribe();
+                while stays(&feed, life) {
+                    if changed.changed().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                }
+            })
+        });
+        leaving.as_mut().poll(context).map(|()| GOING_AWAY)
+    }
+
     fn finish(mut self, facts: &Facts<'_>, receipt: Receipt) {
         match receipt.ending {
             Ending::CutOff => self.note(Outcome::Failed(FailureClass::Reset)),
             _ if receipt.replied.is_some() => self.note(Outcome::Answered(receipt.status)),
             _ => {}
         }
-        let metrics = self.service.as_ref().map_or(&self.worker.unrouted, |service| &service.metrics);
+        let metrics = self.metrics();
         let took = receipt.ended.saturating_sub(receipt.began);
         let upstream = receipt.replied.map(|replied| replied.saturating_sub(self.started));
         metrics.request(receipt.status, took);
@@ -217,6 +274,13 @@ impl Trip for Errand {
     }
 }
 
+/// Whether this life of a node may go on with what it has begun. One that is down may come back.
+fn stays(feed: &Feed, life: Incarnation) -> bool {
+    let members = feed.cell.load();
+    let member = members.index_of(life).and_then(|index| members.get(index));
+    member.is_some_and(|member| member.standing != Standing::Draining)
+}
+
 impl Errand {
     /// Writes down how the last attempt went, unless that was done.
     fn note(&mut self, outcome: Outcome) {
@@ -224,6 +288,23 @@ impl Errand {
             note(service, node, outcome);
         }
         self.noted = true;
+    }
+
+    fn metrics(&self) -> &ServiceMetrics {
+        match (&self.service, &self.tunnel) {
+            (Some(service), _) => &service.metrics,
+            (None, Some(tunnel)) => &tunnel.books.metrics,
+            (None, None) => &self.worker.unrouted,
+        }
+    }
+
+    /// Names of service and policy.
+    fn names(&self) -> (&str, &str) {
+        match (&self.service, &self.tunnel) {
+            (Some(service), _) => (&service.state.name, &service.plan.policy.name),
+            (None, Some(tunnel)) => (&tunnel.books.service, &tunnel.books.policy),
+            (None, None) => (NO_SERVICE, NO_SERVICE),
+        }
     }
 
     fn write_line(
@@ -241,8 +322,7 @@ impl Errand {
         let sent = Sent { status: receipt.status, bytes: receipt.response_bytes, error };
         let id = self.id.read(facts);
         let (by, fault) = decided(self.last.as_ref().map(|(_, by)| *by), self.reason.as_ref());
-        let (service, policy) =
-            self.service.as_ref().map_or((NO_SERVICE, NO_SERVICE), |s| (&*s.state.name, s.plan.policy.name.as_str()));
+        let (service, policy) = self.names();
         self.worker.shared.log.write(&crate::access_log::Line {
             request_id: id.as_ref(),
             service,

@@ -215,10 +215,11 @@ impl ProxyHttp for Gateway {
     async fn request_body_filter(
         &self,
         _: &mut Session,
-        _: &mut Option<Bytes>,
+        bytes: &mut Option<Bytes>,
         end: bool,
         trip: &mut Trip,
     ) -> Result<()> {
+        trip.passed(bytes.as_ref().map_or(0, Bytes::len), 0);
         if end {
             trip.sent();
         }
@@ -252,10 +253,11 @@ impl ProxyHttp for Gateway {
     fn upstream_response_body_filter(
         &self,
         _: &mut Session,
-        _: &mut Option<Bytes>,
+        bytes: &mut Option<Bytes>,
         end: bool,
         trip: &mut Trip,
     ) -> Result<Option<Duration>> {
+        trip.passed(0, bytes.as_ref().map_or(0, Bytes::len));
         if trip.late() {
             // A body that ends with its connection would look whole.
             return Err(Error::new_up(ErrorType::ReadTimedout));

@@ -190,11 +190,9 @@ impl Guard {
         let parsed = head.parse(self.held.make_contiguous(), &self.limits);
         match parsed {
             Ok(Parsed::Partial) => return false,
-            Ok(Parsed::Foreign(HandOver::Http2 | HandOver::Upgrade | HandOver::Connect)) => {
-                self.sound = self.held.len();
-                self.state = State::Open;
-            }
-            Ok(Parsed::Whole | Parsed::Foreign(HandOver::Http10 | HandOver::Unsure)) => {
+            Ok(Parsed::Foreign(HandOver::Http2 | HandOver::Upgrade | HandOver::Connect)) => self.open(),
+            Ok(Parsed::Whole) if head.upgrade().is_some() => self.open(),
+            Ok(Parsed::Whole | Parsed::Foreign(HandOver::Http10 | HandOver::Unsure | HandOver::Off)) => {
                 self.sound = head.end();
                 self.state = match Decoder::new(head.framing()) {
                     decoder if decoder.is_done() => State::default(),
@@ -210,6 +208,11 @@ impl Guard {
         }
         self.begun += 1;
         true
+    }
+
+    fn open(&mut self) {
+        self.sound = self.held.len();
+        self.state = State::Open;
     }
 
     fn refuse(&mut self, flaw: Flaw) {

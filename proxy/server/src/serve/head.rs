@@ -28,6 +28,13 @@ pub(super) fn mend(session: &Session, request: &mut RequestHeader, node: SocketA
     for name in disguised {
         request.remove_header(&name);
     }
+    // h2c would be a tunnel through which requests pass unseen.
+    let upgrade = request.headers.get(header::UPGRADE).map(|value| value.as_bytes().to_ascii_lowercase());
+    if upgrade.is_some_and(|protocols| protocols.windows(3).any(|part| part == b"h2c")) {
+        for name in ["upgrade", "connection", "http2-settings"] {
+            request.remove_header(name);
+        }
+    }
     // A Connection field may name the length, but the body stays as long as it says. Written anew: to some a leading
     // zero means octal.
     let length = session.req_header().headers.get(header::CONTENT_LENGTH);

@@ -89,6 +89,7 @@ struct House {
     plan: plan::Service,
     folder: tempfile::TempDir,
     log: Arc<AccessLog>,
+    lane: bool,
 }
 
 fn member(number: u64, address: SocketAddr, standing: Standing) -> Member {
@@ -137,8 +138,13 @@ impl House {
         Self::with(policy, nodes, |_| {})
     }
 
-    /// Two workers; `adjust` turns the knobs of the service.
+    /// These tests are about the way over pingora, the lane has its own; but some things are the lane's either way.
     fn with(policy: Arc<dyn Policy>, nodes: &[SocketAddr], adjust: impl FnOnce(&mut plan::Service)) -> Self {
+        Self::on(false, policy, nodes, adjust)
+    }
+
+    /// Two workers; `adjust` turns the knobs of the service.
+    fn on(lane: bool, policy: Arc<dyn Policy>, nodes: &[SocketAddr], adjust: impl FnOnce(&mut plan::Service)) -> Self {
         let mut plan = service_plan();
         adjust(&mut plan);
         let members = (1..).zip(nodes).map(|(number, address)| member(number, *address, Standing::Up)).collect();
@@ -150,13 +156,13 @@ impl House {
             budget: Arc::new(RetryBudget::new()),
         });
         let metrics = Arc::new(Metrics::new());
-        let world = Arc::new(ArcSwap::from_pointee(world(1, &plan, &state, &metrics, policy)));
+        let world = Arc::new(ArcSwap::from_pointee(world(1, lane, &plan, &state, &metrics, policy)));
         let folder = tempfile::tempdir().expect("a folder");
         let to = plan::AccessLog::File { path: folder.path().join("access.log"), max_bytes: 1 << 30, keep: 1 };
         let log = AccessLog::start(&to, &metrics).expect("a log");
         let workers = Workers::start(2, &world, &metrics, &log).expect("threads");
         let address = workers.listen(&[local()]).expect("a port")[0];
-        Self { workers, address, metrics, world, state, plan, folder, log }
+        Self { workers, address, metrics, world, state, plan, folder, log, lane }
     }
 
     fn client(&self) -> Client {
@@ -166,7 +172,7 @@ impl House {
     /// Another world with this policy, as after a reload.
     fn swap(&self, policy: Arc<dyn Policy>) {
         let generation = self.world.load().generation + 1;
-        self.world.store(Arc::new(world(generation, &self.plan, &self.state, &self.metrics, policy)));
+        self.world.store(Arc::new(world(generation, self.lane, &self.plan, &self.state, &self.metrics, policy)));
     }
 
     /// Another membership, as the control thread publishes it.
@@ -196,6 +202,7 @@ impl House {
 
 fn world(
     generation: u64,
+    lane: bool,
     plan: &plan::Service,
     state: &Arc<ServiceState>,
     metrics: &Metrics,
@@ -215,8 +222,7 @@ fn world(
     let routes = vec![route("/a"), route("/b")];
     let whole = Plan {
         file: "test.yaml".into(),
-        // These tests are about the way over pingora; the lane has its own.
-        listeners: vec![plan::Listener { address: local(), http2: false, lane: false }],
+        listeners: vec![plan::Listener { address: local(), http2: false, lane }],
         admin: None,
         access_log: plan::AccessLog::Off,
         registry: plan::Registry::Embedded { path: "none".into() },

@@ -16,6 +16,7 @@ use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::pick::picker::By;
 use pointsman_core::retry;
 
+use super::books::Books;
 use super::deadline::Deadline;
 use super::entry::{Asked, Sent, decided, line, micros};
 use crate::access_log::Line;
@@ -51,13 +52,6 @@ enum Carrier {
     Service(Arc<Service>),
     /// Names and counters of a service whose policy must not live as long as the tunnel does.
     Tunnel(Box<Books>),
-}
-
-struct Books {
-    service: Arc<str>,
-    policy: String,
-    metrics: Arc<ServiceMetrics>,
-    idle: Duration,
 }
 
 /// An attempt at a node. Dropping it gives the node's in-flight count back.
@@ -298,12 +292,14 @@ impl Trip {
     pub(super) fn let_go(&mut self) {
         self.note_answer();
         if let Carrier::Service(service) = &self.carrier {
-            self.carrier = Carrier::Tunnel(Box::new(Books {
-                service: Arc::clone(&service.state.name),
-                policy: service.plan.policy.name.clone(),
-                metrics: Arc::clone(&service.metrics),
-                idle: service.plan.timeouts.idle,
-            }));
+            self.carrier = Carrier::Tunnel(Box::new(Books::of(service)));
+        }
+    }
+
+    /// Bytes passed, if it became a tunnel.
+    pub(super) fn passed(&self, up: usize, down: usize) {
+        if let Carrier::Tunnel(books) = &self.carrier {
+            books.open.passed(up as u64, down as u64);
         }
     }
 

@@ -59,6 +59,8 @@ pub(super) fn start(index: usize, shared: Shared) -> io::Result<(Orders, JoinHan
 struct Welcome {
     proxy: Arc<HttpProxy<Gateway>>,
     lane: Arc<Lane<Express>>,
+    /// Where the lane is off: a tunnel is the lane's even so, since pingora could not end it with a word.
+    upgrades: Arc<Lane<Express>>,
     shared: Shared,
     stopping: watch::Receiver<bool>,
     /// Held by each connection; when the last is dropped, nothing runs any more.
@@ -69,8 +71,11 @@ async fn work(index: usize, shared: Shared, mut orders: mpsc::UnboundedReceiver<
     let (stop, stopping) = watch::channel(false);
     let (running, mut all_ended) = mpsc::channel(1);
     let proxy = proxy(index, &shared);
-    let lane = Arc::new(Lane::new(Express::new(index, shared.clone()), Options::default(), clock::now));
-    let welcome = Welcome { proxy: Arc::clone(&proxy), lane: Arc::clone(&lane), shared, stopping, running };
+    let express = Express::new(index, shared.clone());
+    let lane = |options| Arc::new(Lane::new(express.clone(), options, clock::now));
+    let upgrades = lane(Options { upgrades_only: true, ..Options::default() });
+    let lane = lane(Options::default());
+    let welcome = Welcome { proxy: Arc::clone(&proxy), lane, upgrades, shared, stopping, running };
     let serve = async {
         loop {
             match orders.recv().await {
@@ -87,7 +92,7 @@ async fn work(index: usize, shared: Shared, mut orders: mpsc::UnboundedReceiver<
     };
     // From here on every answer says `Connection: close`, and connections that wait for a request end.
     stop.send_replace(true);
-    lane.traffic().stop();
+    express.stop();
     pointsman_lane::wake_idle();
     proxy.http_cleanup().await;
     drop(welcome);
@@ -169,18 +174,17 @@ fn carry(stream: TcpStream, client: SocketAddr, asked: SocketAddr, welcome: &Wel
     let world = welcome.shared.world.load();
     // Asked at each connection, since a reload may turn the lane on or off without touching the socket.
     let express = world.plan.listeners.iter().find(|l| l.address == asked).is_none_or(|l| l.lane);
-    let lane = express.then(|| Arc::clone(&welcome.lane));
+    let lane = Arc::clone(if express { &welcome.lane } else { &welcome.upgrades });
     tokio::spawn(async move {
         let counted = counted;
-        let (stream, read) = match lane {
-            None => (stream, Vec::new()),
-            Some(lane) => match lane.serve(stream, client).await {
-                Ended::Closed => return,
-                Ended::HandOver { stream, read, why } => {
+        let (stream, read) = match lane.serve(stream, client).await {
+            Ended::Closed => return,
+            Ended::HandOver { stream, read, why } => {
+                if express {
                     counted.shared.metrics.handed_over(why.label());
-                    (stream, read)
                 }
-            },
+                (stream, read)
+            }
         };
         proxy.process_new(Box::new(ClientStream::new(stream, client, read)), &stopping).await;
     });

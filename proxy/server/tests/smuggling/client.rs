@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::node::{BARRIER, Received, SEEN};
+use crate::node::{BARRIER, FIRST, Received, SEEN};
 use crate::reader::{End, Request, read_all};
 use crate::side::PATIENCE;
 
@@ -41,7 +41,10 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// The requests that the node read, without those of the test itself.
     pub(crate) fn forwarded(&self) -> impl Iterator<Item = &Request> {
-        self.received.iter().flat_map(|part| &part.requests).filter(|request| request.target != BARRIER)
+        self.received
+            .iter()
+            .flat_map(|part| &part.requests)
+            .filter(|request| ![BARRIER, FIRST].contains(&request.target.as_str()))
     }
 
     /// Whether the last word was a refusal, or the end without a word.
@@ -71,10 +74,25 @@ fn statuses(bytes: &[u8]) -> Vec<u16> {
     occurrences(bytes, b"HTTP/1.1 ").filter_map(status).filter(|status| *status >= 200).collect()
 }
 
+/// A connection to the proxy; `used`: after one sound request.
+async fn connect(proxy: SocketAddr, used: bool) -> TcpStream {
+    let mut stream = TcpStream::connect(proxy).await.expect("the proxy accepts");
+    if used {
+        let request = format!("GET {FIRST} HTTP/1.1\r\nHost: first\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut got = Vec::new();
+        while !got.ends_with(b"\r\n\r\n") {
+            let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut got)).await.expect("in time");
+            assert_ne!(read.expect("an answer"), 0, "a sound request is not answered: {}", got.escape_ascii());
+        }
+    }
+    stream
+}
+
 /// Sends the bytes and reads to the end. `received` is not yet known.
-pub(crate) async fn send(proxy: SocketAddr, bytes: &[u8]) -> Outcome {
+pub(crate) async fn send(proxy: SocketAddr, bytes: &[u8], used: bool) -> Outcome {
     let (requests, end) = read_all(bytes);
-    let stream = TcpStream::connect(proxy).await.expect("the proxy accepts");
+    let stream = connect(proxy, used).await;
     let (mut from, mut to) = stream.into_split();
     let bytes = bytes.to_vec();
     // The proxy may end the connection before it has read everything.

@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use crate::reader::{self, End, Reading};
 
-/// The target of requests that the test itself adds.
+/// The targets of requests that the test itself adds.
 pub(crate) const BARRIER: &str = "/barrier";
+pub(crate) const FIRST: &str = "/first";
 /// The mark of an answer that came from the node.
 pub(crate) const SEEN: &str = "x-seen:";
 

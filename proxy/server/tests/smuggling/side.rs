@@ -41,7 +41,9 @@ impl Side {
     /// Sends the bytes on a connection of their own; answers what came of them, once everything has come to rest.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Outcome {
         let address = self.proxy.addr();
-        let mut outcome = client::send(address, bytes).await;
+        // Only the second request of a connection is sure to be read by pingora: the first head is read by the lane to see
+        // whether it opens a tunnel.
+        let mut outcome = client::send(address, bytes, self.name == "pingora").await;
         // Each way through the proxy keeps connections to the node. A sound request on each must arrive as it was sent,
         // and its answer ends the connection.
         for version in ["HTTP/1.1", "HTTP/1.0"] {

@@ -80,11 +80,16 @@ impl Client {
         response.body = String::from_utf8(bytes).expect("text");
     }
 
-    /// Exactly so many bytes.
+    /// Exactly so many bytes of text.
     pub(super) fn bytes(&mut self, count: usize) -> String {
+        String::from_utf8(self.raw(count)).expect("text")
+    }
+
+    /// Exactly so many bytes.
+    pub(super) fn raw(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).expect("arrive");
-        String::from_utf8(bytes).expect("text")
+        bytes
     }
 
     /// Whether the proxy has ended the connection without another byte.
