@@ -1,5 +1,6 @@
 //! On what it was measured, and with which versions.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ impl Machine {
             system: field(&os, "PRETTY_NAME=").unwrap_or("unknown").trim_matches('"').to_owned(),
             nginx: said("nginx", &["-v"]),
             haproxy: said("haproxy", &["-v"]),
-            ours: said(&ours.to_string_lossy(), &["--version"]),
+            ours: said(ours, &["--version"]),
             commit: said("git", &["describe", "--always", "--dirty"]),
             profile: profile.into_owned(),
         }
@@ -56,7 +57,6 @@ impl Machine {
         let _ = writeln!(text, "- ours: {} at commit {}, profile {}", self.ours, self.commit, self.profile);
         let _ = writeln!(text, "- nginx: {}", self.nginx);
         let _ = writeln!(text, "- HAProxy: {}", self.haproxy);
-        let _ = writeln!(text, "- command: `make peers`; every figure is in raw.json");
         text
     }
 
@@ -84,11 +84,11 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     Some(rest.trim_start_matches([' ', '\t', ':']).trim())
 }
 
-/// The first line that a command says, on whichever stream.
-fn said(program: &str, arguments: &[&str]) -> String {
+/// The first line that is not empty of what a command says, on whichever stream.
+pub(crate) fn said(program: impl AsRef<OsStr>, arguments: &[&str]) -> String {
     let Ok(output) = Command::new(program).args(arguments).output() else { return "unknown".into() };
     let both = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&both).lines().next().unwrap_or("unknown").trim().to_owned()
+    String::from_utf8_lossy(&both).lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown").to_owned()
 }
 
 #[cfg(test)]

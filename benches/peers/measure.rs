@@ -1,25 +1,23 @@
-//! One turn of one proxy, and its memory for idle connections.
+//! One turn of one proxy.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::fs::OpenOptions;
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 use pointsman_demo::load::Report;
 
-use crate::contender::Running;
+use crate::running::Running;
 use crate::scenario::Scenario;
 
-/// Requests before the clock starts, so that pools are filled and code is warm.
-const WARM_UP: &str = "5000";
-
-/// What one turn cost.
+/// What one turn cost. Open loop: latencies count from when a request was due.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(crate) struct Round {
     pub(crate) scenario: Scenario,
     pub(crate) round: usize,
     pub(crate) proxy: String,
+    /// Requests due each second; absent in a closed loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<f64>,
     /// Requests answered whole.
     pub(crate) answered: u64,
     pub(crate) failed: u64,
@@ -28,112 +26,99 @@ pub(crate) struct Round {
     pub(crate) per_second: f64,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
+    /// How late the load generator itself was at the 99th percentile; 0 in a closed loop.
+    pub(crate) late_p99_us: f64,
     /// Nodes that answered.
     pub(crate) nodes: usize,
-}
-
-/// What idle keep-alive connections of clients hold.
-#[derive(Debug, Clone, serde::Serialize)]
-pub(crate) struct Idle {
-    pub(crate) scenario: Scenario,
-    pub(crate) proxy: String,
-    pub(crate) connections: usize,
-    pub(crate) kib_per_connection: f64,
+    /// Bytes of access log a request; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log_bytes: Option<f64>,
 }
 
 /// How the load generator is run.
 #[derive(Debug)]
 pub(crate) struct Load<'a> {
     pub(crate) tools: &'a Path,
-    pub(crate) seconds: u64,
+    /// For its report.
+    pub(crate) folder: &'a Path,
+    pub(crate) scenario: Scenario,
     pub(crate) connections: usize,
+    pub(crate) seconds: u64,
+    /// Requests before the clock starts.
+    pub(crate) warm_up: u64,
 }
 
-/// Warms the proxy up, then measures one turn.
-pub(crate) fn round(
-    proxy: &Running,
-    scenario: Scenario,
-    round: usize,
-    load: &Load<'_>,
-    folder: &Path,
-) -> Result<Round, String> {
-    run_load(proxy, scenario, load, &["--requests", WARM_UP], folder)?;
-    let before = proxy.process.cpu_seconds()?;
-    let report = run_load(proxy, scenario, load, &["--duration", &format!("{}s", load.seconds)], folder)?;
-    let used = proxy.process.cpu_seconds()? - before;
-    let answered: u64 = report.statuses.values().sum();
-    if answered == 0 {
-        return Err(format!("{} answered nothing: {:?}", proxy.name, report.samples.first()));
+impl Load<'_> {
+    /// Warms the proxy up, then measures one turn: closed loop, or so many requests due each second.
+    pub(crate) fn turn(&self, proxy: &Running, round: usize, rate: Option<f64>) -> Result<Round, String> {
+        let named = |problem| format!("{}: {}, round {}: {problem}", self.scenario, proxy.name, round + 1);
+        self.turn_of(proxy, round, rate).map_err(named)
     }
-    Ok(Round {
-        scenario,
-        round,
-        proxy: proxy.name.clone(),
-        answered,
-        failed: report.failed,
-        cpu_us: used * 1e6 / answered as f64,
-        per_second: report.per_second,
-        p50_us: report.latency.p50,
-        p99_us: report.latency.p99,
-        nodes: report.nodes.len(),
-    })
-}
 
-fn run_load(
-    proxy: &Running,
-    scenario: Scenario,
-    load: &Load<'_>,
-    end: &[&str],
-    folder: &Path,
-) -> Result<Report, String> {
-    let out = folder.join("load.json");
-    let status = Command::new(load.tools.join("demo-load"))
-        .arg(format!("http://{}/", proxy.address))
-        .args(["--connections", &load.connections.to_string()])
-        .args(scenario.arguments())
-        .args(end)
-        .arg("--json")
-        .arg(&out)
-        // No progress line: the terminal belongs to the comparison.
-        .stderr(std::process::Stdio::null())
-        .status()
-        .map_err(|problem| format!("demo-load: {problem}"))?;
-    // 1 means that requests failed, which the report tells.
-    if !matches!(status.code(), Some(0 | 1)) {
-        return Err(format!("demo-load ended with {status}"));
+    fn turn_of(&self, proxy: &Running, round: usize, rate: Option<f64>) -> Result<Round, String> {
+        self.run(proxy, &["--requests".into(), self.warm_up.to_string()])?;
+        take_log(proxy)?;
+        let mut arguments = vec!["--duration".into(), format!("{}s", self.seconds)];
+        if let Some(rate) = rate {
+            arguments.extend(["--rate".into(), rate.to_string()]);
+        }
+        let before = proxy.process.cpu_seconds()?;
+        let report = self.run(proxy, &arguments)?;
+        let used = proxy.process.cpu_seconds()? - before;
+        let answered: u64 = report.statuses.values().sum();
+        if answered == 0 {
+            return Err(format!("nothing was answered: {:?}", report.samples.first()));
+        }
+        let log = take_log(proxy)?;
+        if log == Some(0) {
+            return Err("it wrote no access log".into());
+        }
+        Ok(Round {
+            scenario: self.scenario,
+            round,
+            proxy: proxy.name.clone(),
+            rate,
+            answered,
+            failed: report.failed,
+            cpu_us: used * 1e6 / answered as f64,
+            per_second: report.per_second,
+            p50_us: report.latency.p50,
+            p99_us: report.latency.p99,
+            late_p99_us: report.lateness.p99,
+            nodes: report.nodes.len(),
+            log_bytes: log.map(|bytes| bytes as f64 / answered as f64),
+        })
     }
-    let text = std::fs::read_to_string(&out).map_err(|problem| format!("{}: {problem}", out.display()))?;
-    serde_json::from_str(&text).map_err(|problem| format!("{}: {problem}", out.display()))
-}
 
-/// Opens connections one after the other, asks once on each, and reads what holding them costs.
-pub(crate) fn idle(proxy: &Running, scenario: Scenario, connections: usize) -> Result<Idle, String> {
-    let problem = |problem: std::io::Error| format!("{}: idle connections: {problem}", proxy.name);
-    // The first few touch code and tables that all share.
-    let warm: Vec<TcpStream> = (0..50).map(|_| asked(proxy.address)).collect::<Result<_, _>>().map_err(problem)?;
-    let before = settled(proxy)?;
-    let held: Vec<TcpStream> =
-        (0..connections).map(|_| asked(proxy.address)).collect::<Result<_, _>>().map_err(problem)?;
-    let after = settled(proxy)?;
-    drop((warm, held));
-    let kib_per_connection = (after as f64 - before as f64) / connections as f64;
-    Ok(Idle { scenario, proxy: proxy.name.clone(), connections, kib_per_connection })
-}
-
-/// Memory after what was just answered has been put away.
-fn settled(proxy: &Running) -> Result<u64, String> {
-    std::thread::sleep(Duration::from_secs(1));
-    proxy.process.pss_kib()
-}
-
-fn asked(to: SocketAddr) -> std::io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(to)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: bench\r\nx-customer-id: 1\r\n\r\n")?;
-    // The reply is small and comes in one piece or a few; its length does not matter, its arrival does.
-    let mut reply = [0; 4096];
-    if stream.read(&mut reply)? == 0 {
-        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    fn run(&self, proxy: &Running, arguments: &[String]) -> Result<Report, String> {
+        let out = self.folder.join("load.json");
+        let status = Command::new(self.tools.join("demo-load"))
+            .arg(format!("http://{}/", proxy.address))
+            .args(["--connections", &self.connections.to_string()])
+            .args(self.scenario.arguments())
+            .args(arguments)
+            .arg("--json")
+            .arg(&out)
+            // No progress line: the terminal belongs to the comparison.
+            .stderr(Stdio::null())
+            .status()
+            .map_err(|problem| format!("demo-load: {problem}"))?;
+        // 1 means that requests failed, which the report tells.
+        if !matches!(status.code(), Some(0 | 1)) {
+            return Err(format!("demo-load ended with {status}"));
+        }
+        let text = std::fs::read_to_string(&out).map_err(|problem| format!("{}: {problem}", out.display()))?;
+        serde_json::from_str(&text).map_err(|problem| format!("{}: {problem}", out.display()))
     }
-    Ok(stream)
+}
+
+/// Bytes that the access log has grown to. It is emptied, or a long measurement would fill the disk; all that take part
+/// append to theirs.
+fn take_log(proxy: &Running) -> Result<Option<u64>, String> {
+    let Some(path) = &proxy.access_log else { return Ok(None) };
+    let problem = |problem: std::io::Error| format!("{}: {problem}", path.display());
+    let log = OpenOptions::new().write(true).open(path).map_err(problem)?;
+    let bytes = log.metadata().map_err(problem)?.len();
+    log.set_len(0).map_err(problem)?;
+    Ok(Some(bytes))
 }

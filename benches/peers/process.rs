@@ -13,11 +13,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it; what it says goes to `log`.
+    /// Starts it; what it says is appended to `log`, which begins empty.
     pub(crate) fn start(command: &mut Command, log: &Path) -> Result<Self, String> {
         let name = command.get_program().to_string_lossy().into_owned();
         let problem = |problem: io::Error| format!("{name}: {problem}");
-        let out = fs::File::create(log).map_err(problem)?;
+        // Appended, so that whoever empties the file while it grows leaves no hole.
+        let _ = fs::remove_file(log);
+        let out = fs::OpenOptions::new().create(true).append(true).open(log).map_err(problem)?;
         let err = out.try_clone().map_err(problem)?;
         let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().map_err(problem)?;
         Ok(Self { child })
