@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use crate::certificates;
 use crate::plan::{Mark, Plan};
 use crate::problem::{Problem, Problems, Source};
 use crate::raw::Node;
@@ -24,6 +25,7 @@ mod repeats;
 mod retry;
 mod routes;
 mod services;
+mod tls;
 pub(crate) mod words;
 
 /// Problems that are kept; of more, only the number is told.
@@ -116,5 +118,21 @@ pub(crate) fn plan(root: &Node, checks: &Checks, known_policies: &[&str]) -> Pla
         routes: routes::routes(&file, &service_names),
         policies,
         services,
+    }
+}
+
+/// Reports what is wrong with the files that a plan names.
+pub(crate) fn files(plan: &Plan, checks: &Checks) {
+    for tls in plan.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+        for certificate in &tls.certificates {
+            if let Err(flaw) = certificates::identity(certificate) {
+                checks.report(certificate.mark, flaw.message, flaw.hint);
+            }
+        }
+        if let Some(authorities) = &tls.client_ca
+            && let Err(flaw) = certificates::authorities(authorities)
+        {
+            checks.report(authorities.mark, flaw.message, flaw.hint);
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use check::Checks;
 use plan::Plan;
 
+pub mod certificates;
 mod check;
 mod env;
 pub mod plan;
@@ -19,7 +20,8 @@ mod yaml;
 
 pub use problem::{Problem, Problems, Source};
 
-/// Reads and checks a configuration file, with variables from the process's environment.
+/// Reads and checks a configuration file and the certificates that it names, with variables from the process's
+/// environment.
 ///
 /// `known_policies` are the names of the built-in policies. Relative paths in the file are joined to its folder.
 /// Errors: every problem found; also a file that cannot be read, is not UTF-8 or is over 4 MiB.
@@ -39,13 +41,16 @@ pub fn parse(
 }
 
 impl Source {
-    /// Checks this text; see [`parse`]. Keep the source where problems are found later (a policy that refuses its
+    /// Checks this text; see [`parse`]. Where it was read from disk, the certificates that it names are read too. Keep the source where problems are found later (a policy that refuses its
     /// `with:`), so that [`Source::problem`] can draw the line.
     pub fn check(&self, env: &dyn Fn(&str) -> Option<String>, known_policies: &[&str]) -> Result<Plan, Problems> {
         let mut root = yaml::read(self).map_err(|problem| Problems::from(vec![problem]))?;
         let checks = Checks::new(self);
         env::fill(&mut root, env, &checks);
         let plan = check::plan(&root, &checks, known_policies);
+        if self.is_on_disk() {
+            check::files(&plan, &checks);
+        }
         checks.finish().map(|()| plan)
     }
 }

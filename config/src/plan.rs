@@ -12,6 +12,10 @@ use serde::Serialize;
 
 use crate::units::{serialize_duration, serialize_optional_duration};
 
+mod tls;
+
+pub use tls::{Authorities, Certificate, Tls, TlsVersion};
+
 /// A whole checked configuration file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
@@ -47,9 +51,11 @@ pub struct Mark {
 pub struct Listener {
     /// Address; port 0 asks the system for one.
     pub address: SocketAddr,
-    /// Whether HTTP/2 is spoken.
+    /// How TLS is spoken; `None`: in clear.
+    pub tls: Option<Tls>,
+    /// Whether HTTP/2 is spoken: offered over TLS, known from its first bytes in clear.
     pub http2: bool,
-    /// Whether the express lane may carry plain HTTP/1.1 here.
+    /// Whether the express lane may carry HTTP/1.1 here.
     pub lane: bool,
 }
 

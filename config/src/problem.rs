@@ -18,6 +18,8 @@ const DRAWN: usize = 110;
 pub struct Source {
     file: PathBuf,
     text: String,
+    /// Whether it was read from there.
+    on_disk: bool,
     /// Byte at which each line starts, filled at the first problem.
     lines: OnceLock<Vec<u32>>,
 }
@@ -25,7 +27,7 @@ pub struct Source {
 impl Source {
     /// Text that has been read already. `file` is what problems name.
     pub fn new(file: &Path, text: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), text: text.into(), lines: OnceLock::new() }
+        Self { file: file.to_owned(), text: text.into(), on_disk: false, lines: OnceLock::new() }
     }
 
     /// Reads a file. Errors: one problem, if it cannot be read, is over [`MAX_FILE`] or is not UTF-8.
@@ -42,7 +44,7 @@ impl Source {
             return refuse("this file is larger than 4 MiB".into(), "let nodes join through the registry instead");
         }
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self::new(path, text)),
+            Ok(text) => Ok(Self { on_disk: true, ..Self::new(path, text) }),
             Err(error) => {
                 let good = error.utf8_error().valid_up_to();
                 let source = Self::new(path, String::from_utf8_lossy(error.as_bytes()));
@@ -55,6 +57,11 @@ impl Source {
     /// The file, as given.
     pub fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// Whether it was read from disk, so that other files that it names can be looked at.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.on_disk
     }
 
     /// The whole text.

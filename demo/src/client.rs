@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -128,8 +128,8 @@ impl Answer {
 
 /// A connection that carries several exchanges, one after the other.
 #[derive(Debug)]
-pub struct Connection {
-    stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    stream: S,
     to: SocketAddr,
     received: Vec<u8>,
 }
@@ -142,7 +142,19 @@ impl Connection {
     pub async fn open(to: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, to, received: Vec::new() })
+        Ok(Self::over(stream, to))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Over a stream that is there already, TLS for instance; `to` is what `host` says.
+    pub fn over(stream: S, to: SocketAddr) -> Self {
+        Self { stream, to, received: Vec::new() }
+    }
+
+    /// The stream, to write what no request is or to see its end.
+    pub fn stream(&mut self) -> &mut S {
+        &mut self.stream
     }
 
     /// Sends one request and reads its answer whole. Interim answers (1xx but 101) are skipped.

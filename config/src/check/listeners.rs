@@ -3,12 +3,10 @@
 use std::net::SocketAddr;
 
 use super::fields::{Fields, Known};
+use super::tls;
 use crate::plan::{Admin, Listener, Mark};
 
-const LISTENER: Known = Known {
-    fields: &["address", "http2", "lane"],
-    later: &[("tls", "this version speaks plain HTTP; take `tls` out and let something in front end TLS")],
-};
+const LISTENER: Known = Known { fields: &["address", "tls", "http2", "lane"], later: &[] };
 const ADMIN: Known = Known { fields: &["address", "token_file"], later: &[] };
 
 /// The listeners and the admin listener; all addresses differ.
@@ -23,12 +21,14 @@ pub(crate) fn listeners(file: &Fields) -> (Vec<Listener>, Option<Admin>) {
     let mut listeners = Vec::new();
     for (index, node) in items.iter().enumerate() {
         let fields = Fields::open(file.checks, node, format!("listener {}", index + 1), &LISTENER);
-        let http2 = fields.switch("http2").unwrap_or(false);
+        let tls = tls::tls(&fields);
+        // Over TLS both sides agree on it; in clear a client must know beforehand, so the operator has to want it.
+        let http2 = fields.switch("http2").unwrap_or(tls.is_some());
         let lane = fields.switch("lane").unwrap_or(lane);
         fields.require("address");
         if let Some(address) = fields.address("address", false) {
             claim(&fields, address, &mut taken);
-            listeners.push(Listener { address, http2, lane });
+            listeners.push(Listener { address, tls, http2, lane });
         }
     }
     (listeners, admin(file, &mut taken))

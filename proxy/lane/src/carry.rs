@@ -6,14 +6,15 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite;
 
 use crate::hand_over::HandOver;
 use crate::options::Options;
+use crate::stream::{Peer, Stream};
 use crate::traffic::{Ending, Traffic};
 use crate::worker::{self, Slot};
 use tunnel::Tunnel;
@@ -47,7 +48,9 @@ pub enum Ended {
     /// Someone else is to carry it on.
     HandOver {
         /// The stream.
-        stream: TcpStream,
+        stream: Stream,
+        /// Who is at its other end.
+        peer: Peer,
         /// What was read of it and belongs to the request that the lane does not carry, and to what follows.
         read: Vec<u8>,
         /// Why.
@@ -58,16 +61,16 @@ pub enum Ended {
 /// What a step of the driver needs from outside.
 pub(crate) struct At<'a, 'b, F> {
     pub(crate) lane: &'a Lane<F>,
-    pub(crate) client: &'a mut TcpStream,
-    pub(crate) peer: SocketAddr,
+    pub(crate) client: &'a mut Stream,
+    pub(crate) peer: &'a Peer,
     pub(crate) task: &'a mut Context<'b>,
     pub(crate) now: Duration,
 }
 
 /// A connection while it is in the lane.
 struct Connection {
-    client: TcpStream,
-    peer: SocketAddr,
+    client: Stream,
+    peer: Peer,
     slot: Slot,
 }
 
@@ -91,24 +94,29 @@ impl<F: Traffic> Lane<F> {
         &self.options
     }
 
-    /// Carries a connection until it is closed or to be handed over. `stream` should have `TCP_NODELAY` set.
+    /// Carries a connection until it is closed or to be handed over. Its socket should have `TCP_NODELAY` set.
     ///
     /// Must run on a current-thread runtime with I/O and time enabled, always on the same thread (it panics on a
     /// multi-thread runtime). The future is `Send` if the trip is, and small: spawn it as it is.
-    pub async fn serve(&self, stream: TcpStream, peer: SocketAddr) -> Ended {
-        let mut connection = Connection { client: stream, peer, slot: Slot::take(self.clock) };
+    pub async fn serve(&self, stream: impl Into<Stream>, peer: impl Into<Peer>) -> Ended {
+        let (client, peer) = (stream.into(), peer.into());
+        let mut connection = Connection { client, peer, slot: Slot::take(self.clock) };
         loop {
             let mut idle_since = None;
             if !poll_fn(|task| connection.poll_readable(self, &mut idle_since, task)).await {
+                connection.client.say_goodbye();
                 return Ended::Closed;
             }
             let mut work = worker::take_bench::<Work<F::Trip>>().unwrap_or_default();
             let after = poll_fn(|task| connection.poll_work(self, &mut work, task)).await;
             match after {
                 After::Idle => worker::put_bench(work, (self.clock)()),
-                After::Close => {
+                end @ (After::Close | After::Cut) => {
                     work.clear();
                     worker::put_bench(work, (self.clock)());
+                    if end == After::Close {
+                        connection.client.say_goodbye();
+                    }
                     return Ended::Closed;
                 }
                 After::Linger => {
@@ -126,9 +134,10 @@ impl<F: Traffic> Lane<F> {
                 }
                 After::HandOver(why) => {
                     let read = work.unparsed().to_vec();
+                    let Connection { client: stream, peer, .. } = connection;
                     work.clear();
                     worker::put_bench(work, (self.clock)());
-                    return Ended::HandOver { stream: connection.client, read, why };
+                    return Ended::HandOver { stream, peer, read, why };
                 }
             }
         }
@@ -163,7 +172,7 @@ impl Connection {
         task: &mut Context<'_>,
     ) -> Poll<After> {
         let now = (lane.clock)();
-        let after = work.poll(&mut At { lane, client: &mut self.client, peer: self.peer, task, now });
+        let after = work.poll(&mut At { lane, client: &mut self.client, peer: &self.peer, task, now });
         if after.is_pending() {
             self.slot.arm(work.deadline(), task.waker());
         }
@@ -173,7 +182,7 @@ impl Connection {
     /// Carries a tunnel to its end.
     async fn tunnel<F: Traffic>(mut self, lane: &Lane<F>, mut tunnel: Box<Tunnel<F::Trip>>) {
         let ending = poll_fn(|task| self.poll_tunnel(lane, &mut tunnel, task)).await;
-        tunnel.finish(self.peer, (lane.clock)(), ending);
+        tunnel.finish(&self.peer, (lane.clock)(), ending);
         if ending == Ending::Complete {
             self.linger(lane, worker::take_bench().unwrap_or_default()).await;
         }
@@ -186,7 +195,7 @@ impl Connection {
         task: &mut Context<'_>,
     ) -> Poll<Ending> {
         let now = (lane.clock)();
-        let ending = tunnel.poll(&mut At { lane, client: &mut self.client, peer: self.peer, task, now });
+        let ending = tunnel.poll(&mut At { lane, client: &mut self.client, peer: &self.peer, task, now });
         if ending.is_pending() {
             self.slot.arm(tunnel.deadline(), task.waker());
         }
@@ -210,14 +219,14 @@ impl Connection {
         deadline: Duration,
         task: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if !work.lingers() {
-            socket2::SockRef::from(&self.client).shutdown(std::net::Shutdown::Write)?;
-            work.linger();
-        }
         if (lane.clock)() >= deadline {
             return Poll::Ready(Ok(()));
         }
         self.slot.arm(deadline, task.waker());
+        if !work.lingers() {
+            ready!(Pin::new(&mut self.client).poll_shutdown(task))?;
+            work.linger();
+        }
         loop {
             if ready!(work.poll_discard(task, &mut self.client))? == 0 {
                 return Poll::Ready(Ok(()));

@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use pointsman_core::facts::{HeaderValue, RequestFacts, without_port};
 
 use crate::head::RequestHead;
+use crate::stream::Peer;
 
 /// A request's head where it was read.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     head: &'a RequestHead,
     bytes: &'a [u8],
-    peer: SocketAddr,
+    peer: &'a Peer,
 }
 
 /// Text of bytes that were checked when the head was read; only the parser decides what passes, so anything else is
@@ -22,13 +23,18 @@ fn text(bytes: &[u8]) -> &str {
 
 impl<'a> Facts<'a> {
     /// A view of `head` over the bytes it was read from.
-    pub fn new(head: &'a RequestHead, bytes: &'a [u8], peer: SocketAddr) -> Self {
+    pub fn new(head: &'a RequestHead, bytes: &'a [u8], peer: &'a Peer) -> Self {
         Self { head, bytes, peer }
     }
 
     /// The client's address and port.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.peer.address
+    }
+
+    /// The subject of the certificate that the client proved to hold, if it had to.
+    pub fn subject(&self) -> Option<&'a str> {
+        self.peer.subject.as_deref()
     }
 
     /// Host and port as the request names them.
@@ -81,6 +87,6 @@ impl RequestFacts for Facts<'_> {
     }
 
     fn client(&self) -> Option<IpAddr> {
-        Some(self.peer.ip())
+        Some(self.peer.address.ip())
     }
 }

@@ -1,4 +1,4 @@
-//! The express lane: plain HTTP/1.1 exchanges over TCP, parsed in place, four system calls a small request.
+//! The express lane: plain HTTP/1.1 exchanges over TCP or what ciphers it, parsed in place, four system calls a small request.
 //!
 //! The lane carries what it is sure of and hands over the rest: [`Lane::serve`] gives the stream back with the bytes it
 //! has read and a [`hand_over::HandOver`] that says why. What it is sure is wrong, it refuses; it never hands that over.
@@ -12,6 +12,7 @@ pub mod flaw;
 pub mod hand_over;
 pub mod head;
 pub mod options;
+pub mod stream;
 pub mod traffic;
 
 mod carry;
@@ -21,3 +22,4 @@ mod worker;
 
 pub use carry::{Ended, Lane, wake_idle};
 pub use options::{Limits, Options};
+pub use stream::{Peer, Secured, Stream};

@@ -8,7 +8,6 @@
 //! [`Trip::finish`] (after a 101 with [`Trip::tunnel`], [`Trip::passed`] and [`Trip::poll_leave`] before), exactly once, also when the client has gone. Only a connection whose task is dropped (a worker
 //! that is stopped) drops its trip without that.
 
-use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use pointsman_core::exchange::{Action, Attempt, Event, Reason};
 pub use crate::facts::Facts;
 pub use crate::flaw::Flaw;
 pub use crate::hand_over::HandOver;
+pub use crate::stream::Peer;
 
 /// Decides about requests. One value serves all connections and worker threads.
 pub trait Traffic: Send + Sync + 'static {
@@ -29,7 +29,7 @@ pub trait Traffic: Send + Sync + 'static {
     fn begin(&self, facts: &Facts<'_>, now: Duration) -> Self::Trip;
 
     /// A head is refused: write the page, count, log. There is no trip to finish. The connection is closed after it.
-    fn reject(&self, flaw: Flaw, peer: SocketAddr, page: &mut Page);
+    fn reject(&self, flaw: Flaw, peer: &Peer, page: &mut Page);
 
     /// Whether connections are to end after the request they carry. See [`crate::wake_idle`].
     fn draining(&self) -> bool {

@@ -38,6 +38,9 @@ pub struct Line<'a> {
     pub request_id: &'a str,
     /// The client's address.
     pub client: Option<IpAddr>,
+    /// The subject of the certificate that the client proved to hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<&'a str>,
     /// Method.
     pub method: &'a str,
     /// Path without query, which may hold what must not be logged.

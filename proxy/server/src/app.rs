@@ -24,6 +24,7 @@ use crate::world::control::Control;
 use crate::world::reload::{self, Reload};
 
 mod arguments;
+mod certificates;
 mod doors;
 mod gauges;
 mod room;
@@ -91,6 +92,7 @@ fn serve(args: &RunArgs, instead: Option<Instead>) -> Result<(), Failure> {
     let workers = Arc::new(Workers::start(threads, &world, &metrics, &log).map_err(|e| failed(&e))?);
     let addresses: Vec<_> = plan.listeners.iter().map(|l| l.address).collect();
     let listeners = workers.listen(&addresses).map_err(|e| Failure::new(exit::ADDRESS, address_text(&e)))?;
+    certificates::report(&workers.renew(), &bus);
 
     let admin_address = admin_socket.as_ref().and_then(|socket| socket.local_addr().ok());
     if let Some(socket) = admin_socket {
@@ -109,7 +111,8 @@ fn serve(args: &RunArgs, instead: Option<Instead>) -> Result<(), Failure> {
             }
         });
     }
-    spawn_reloader(reloader, &world, &workers, &log, orders);
+    certificates::watch(&workers, &bus, &metrics);
+    spawn_reloader(reloader, &world, &workers, &log, &bus, orders);
     announce(&listeners, admin_address, threads);
     if let Some(file) = &args.ports_file {
         write_ports(file, &listeners, admin_address).map_err(|e| failed(&e))?;
@@ -149,12 +152,16 @@ fn spawn_reloader(
     world: &WorldCell,
     workers: &Arc<Workers>,
     log: &Arc<AccessLog>,
+    bus: &Bus,
     orders: tokio::sync::mpsc::Receiver<reload::Order>,
 ) {
-    let log = Arc::clone(log);
+    let (log, live, bus) = (Arc::clone(log), Arc::clone(workers), bus.clone());
     let around = Around {
         doors: Arc::new(doors::WorkerDoors(Arc::clone(workers))),
-        live: Box::new(move |plan| log.switch(&plan.access_log)),
+        live: Box::new(move |plan| {
+            log.switch(&plan.access_log);
+            certificates::report(&live.renew(), &bus);
+        }),
         busy: Box::new(room::pace()),
     };
     let world = Arc::clone(world);

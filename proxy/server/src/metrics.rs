@@ -17,10 +17,12 @@ use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts
 mod histogram;
 mod rows;
 mod service;
+mod tls;
 
 use rows::{counter, family, gauge, histogram};
 pub use service::{OpenTunnel, ServiceMetrics};
 use service::{PerPolicy, PerService};
+pub use tls::TlsMetrics;
 
 /// The service name under which requests count that no route takes.
 pub const NO_SERVICE: &str = "-";
@@ -42,6 +44,7 @@ pub struct Metrics {
     quarantines: IntCounterVec,
     swaps: IntCounterVec,
     handed_over: IntCounterVec,
+    tls: TlsMetrics,
     generation: IntGauge,
     connections: IntGauge,
     log_dropped: IntCounter,
@@ -156,6 +159,7 @@ impl Metrics {
                 "pointsman_access_log_dropped_total",
                 "Access log lines dropped because the disk did not keep up.",
             ),
+            tls: TlsMetrics::new(&registry),
             scrape: Mutex::new(None),
             services,
             registry,
@@ -244,6 +248,11 @@ impl Metrics {
     /// A connection left the express lane (`reason`: one of a fixed list).
     pub fn handed_over(&self, reason: &str) {
         self.handed_over.with_label_values(&[reason]).inc();
+    }
+
+    /// Handshakes and certificates.
+    pub fn tls(&self) -> &TlsMetrics {
+        &self.tls
     }
 
     /// Client connections open: add 1 on accept, -1 on close.

@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::world::WorldCell;
 
 mod answer;
+mod arrival;
 mod books;
 mod deadline;
 mod door;
@@ -27,15 +28,21 @@ mod gateway;
 mod guard;
 mod head;
 mod identity;
+mod manner;
 mod stream;
+mod tls;
 mod trip;
 mod worker;
 
 use door::Door;
+use manner::Desk;
+pub use manner::Renewed;
 use worker::{Order, Orders};
 
 /// The worker threads and the sockets on which they accept.
 pub struct Workers {
+    shared: Shared,
+    desk: Desk,
     orders: Vec<Orders>,
     doors: Mutex<Vec<Door>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -54,10 +61,36 @@ impl Workers {
     /// [`Workers::listen`]. Fails when the system grants no thread or no event queue.
     pub fn start(threads: usize, world: &WorldCell, metrics: &Arc<Metrics>, log: &Arc<AccessLog>) -> io::Result<Self> {
         let shared = Shared { world: Arc::clone(world), metrics: Arc::clone(metrics), log: Arc::clone(log) };
+        let desk = Desk::new();
         let started: io::Result<Vec<_>> =
-            (0..threads.max(1)).map(|index| worker::start(index, shared.clone())).collect();
+            (0..threads.max(1)).map(|index| worker::start(index, shared.clone(), desk.manners())).collect();
         let (orders, threads) = started?.into_iter().unzip();
-        Ok(Self { orders, doors: Mutex::default(), threads: Mutex::new(threads) })
+        Ok(Self { shared, desk, orders, doors: Mutex::default(), threads: Mutex::new(threads) })
+    }
+
+    /// Treats connections accepted from now on as the world in force says, with the certificates as their files are
+    /// now. To be called after the first [`Workers::listen`] and when another world went live: until then connections
+    /// to addresses that are new wait.
+    pub fn renew(&self) -> Renewed {
+        self.renew_at(&self.doors.lock())
+    }
+
+    fn renew_at(&self, doors: &[Door]) -> Renewed {
+        let plan = &self.shared.world.load().plan;
+        let renewed = self.desk.renew(plan, &placed(doors, plan.listeners.iter().map(|listener| listener.address)));
+        self.tell_expiries();
+        renewed
+    }
+
+    /// The same, if certificates have changed on disk. `None`: they have not.
+    pub fn renew_if_changed(&self) -> Option<Renewed> {
+        let changed = self.desk.changed(&self.shared.world.load().plan);
+        changed.then(|| self.renew())
+    }
+
+    fn tell_expiries(&self) {
+        let all = self.desk.expiries().into_iter().map(|(file, at)| (file.display().to_string(), at));
+        self.shared.metrics.tls().certificates_expire(all);
     }
 
     /// Listens on exactly these addresses from now on. New ones are bound first, one socket a worker: if one cannot be
@@ -67,14 +100,7 @@ impl Workers {
     pub fn listen(&self, addresses: &[SocketAddr]) -> io::Result<Vec<SocketAddr>> {
         let mut doors = self.doors.lock();
         // What is open and asked for again is kept as it is.
-        let mut free: Vec<Option<&Door>> = doors.iter().map(Some).collect();
-        let kept: Vec<Option<SocketAddr>> = addresses
-            .iter()
-            .map(|&asked| {
-                let place = free.iter_mut().find(|door| door.is_some_and(|door| door.answers_to(asked)))?;
-                place.take().map(Door::address)
-            })
-            .collect();
+        let kept = placed(&doors, addresses.iter().copied());
         let mut bound = Vec::new();
         for (&asked, kept) in addresses.iter().zip(&kept) {
             if kept.is_none() {
@@ -91,6 +117,11 @@ impl Workers {
             doors.extend(door);
         }
         old.into_iter().for_each(Door::close);
+        if self.shared.world.load().plan.listeners.iter().map(|listener| listener.address).eq(addresses.iter().copied())
+        {
+            // The start, or back to what is in force. What is wrong with certificates was told, or will be.
+            self.renew_at(&doors);
+        }
         Ok(doors.iter().map(Door::address).collect())
     }
 
@@ -113,6 +144,16 @@ impl Workers {
             }
         }
     }
+}
+
+/// The address in use for each that is asked for, where a door is open for it; each door once.
+fn placed(doors: &[Door], asked: impl Iterator<Item = SocketAddr>) -> Vec<Option<SocketAddr>> {
+    let mut free: Vec<Option<&Door>> = doors.iter().map(Some).collect();
+    let places = asked.map(|asked| {
+        let place = free.iter_mut().find(|door| door.is_some_and(|door| door.answers_to(asked)))?;
+        place.take().map(Door::address)
+    });
+    places.collect()
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl<T: Trip> Work<T> {
             }
             Poll::Ready(Err(_)) => {
                 self.finish(at, Ending::ClientGone);
-                Turn::Done(After::Close)
+                Turn::Done(After::Cut)
             }
         }
     }

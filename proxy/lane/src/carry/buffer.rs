@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// Bytes that were read and not yet forgotten.
 #[derive(Debug)]
@@ -60,7 +59,10 @@ impl Buffer {
 
     /// Reads once; 0 is the end of the stream. There must be room. A read that does not fill the room empties the socket,
     /// and tokio remembers that (`poll_read`, not `try_read`): the next one waits without asking the kernel.
-    pub(super) fn poll_fill(&mut self, context: &mut Context<'_>, stream: &mut TcpStream) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_fill<S>(&mut self, context: &mut Context<'_>, stream: &mut S) -> Poll<io::Result<usize>>
+    where
+        S: AsyncRead + Unpin,
+    {
         let mut room = ReadBuf::new(&mut self.data[self.len..]);
         ready!(Pin::new(stream).poll_read(context, &mut room))?;
         let read = room.filled().len();
@@ -75,12 +77,18 @@ pub(super) struct Outbox {
     /// Written first.
     pub(super) bytes: Vec<u8>,
     done: usize,
+    /// Whether the stream may hold back what it took.
+    held: bool,
     /// Written after them, out of the buffer that [`Outbox::poll_flush`] is given.
     pub(super) direct: Range<usize>,
 }
 
 impl Outbox {
     pub(super) fn is_empty(&self) -> bool {
+        self.is_taken() && !self.held
+    }
+
+    fn is_taken(&self) -> bool {
         self.bytes.is_empty() && self.direct.is_empty()
     }
 
@@ -92,18 +100,22 @@ impl Outbox {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.done = 0;
+        self.held = false;
         self.direct = 0..0;
     }
 
-    /// Writes until nothing is left. `moved` is set when a byte was taken by the socket.
-    pub(super) fn poll_flush(
+    /// Writes until nothing is left. `moved` is set when a byte was taken by the stream.
+    pub(super) fn poll_flush<S>(
         &mut self,
         context: &mut Context<'_>,
-        stream: &mut TcpStream,
+        stream: &mut S,
         source: &[u8],
         moved: &mut bool,
-    ) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
+    ) -> Poll<io::Result<()>>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        while !self.is_taken() {
             let own = &self.bytes[self.done..];
             let direct = &source[self.direct.clone()];
             let stream = Pin::new(&mut *stream);
@@ -116,6 +128,7 @@ impl Outbox {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             *moved = true;
+            self.held = true;
             let of_own = wrote.min(own.len());
             self.done += of_own;
             self.direct.start += wrote - of_own;
@@ -125,6 +138,9 @@ impl Outbox {
             }
         }
         self.direct = 0..0;
+        // Costs a plain socket nothing: it holds nothing back.
+        ready!(Pin::new(stream).poll_flush(context))?;
+        self.held = false;
         Poll::Ready(Ok(()))
     }
 }

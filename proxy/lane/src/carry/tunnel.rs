@@ -5,7 +5,6 @@
 //! frame, put between two frames on their way to it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,6 +17,7 @@ use super::At;
 use super::frames::{self, Frames};
 use crate::facts::Facts;
 use crate::head::RequestHead;
+use crate::stream::Peer;
 use crate::traffic::{Ending, Receipt, Traffic, Trip};
 
 /// The most that one read takes, and the most that waits in one direction.
@@ -261,7 +261,7 @@ impl<T: Trip> Tunnel<T> {
     }
 
     /// Gives the receipt.
-    pub(super) fn finish(self, peer: SocketAddr, now: Duration, ending: Ending) {
+    pub(super) fn finish(self, peer: &Peer, now: Duration, ending: Ending) {
         let facts = Facts::new(&self.head, &self.request, peer);
         let receipt = Receipt {
             ending,

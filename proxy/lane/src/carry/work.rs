@@ -17,6 +17,7 @@ use crate::facts::Facts;
 use crate::flaw::Flaw;
 use crate::hand_over::HandOver;
 use crate::head::{Framing, Parsed, RequestHead, ResponseHead};
+use crate::stream::Stream;
 use crate::traffic::{Ending, Page, Receipt, Traffic, Trip};
 
 /// First sizes of the buffers: a head with its small body, a reply of 10 KiB. They grow where a message asks for it.
@@ -34,6 +35,8 @@ pub(crate) enum After {
     Idle,
     /// Closes.
     Close,
+    /// Closes in the middle of a response, or of nothing that the client still waits for.
+    Cut,
     /// Closes, once the client has had time to read.
     Linger,
     /// Leaves the lane.
@@ -212,7 +215,7 @@ impl<T> Work<T> {
     }
 
     /// Reads and forgets.
-    pub(super) fn poll_discard(&mut self, task: &mut Context<'_>, client: &mut TcpStream) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_discard(&mut self, task: &mut Context<'_>, client: &mut Stream) -> Poll<io::Result<usize>> {
         self.request.clear();
         self.request.poll_fill(task, client)
     }
@@ -365,7 +368,7 @@ impl<T: Trip> Work<T> {
     pub(super) fn abandon<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>, ending: Ending) -> Turn {
         self.link = None;
         self.finish(at, ending);
-        Turn::Done(After::Close)
+        Turn::Done(After::Cut)
     }
 
     /// Gives the receipt, once.

@@ -29,7 +29,7 @@ async fn what_the_lane_does_not_carry_is_given_back_with_every_byte() {
         let mut client = rig.client().await;
         client.send(request).await;
         let ended = within("the hand-over", rig.ended.recv()).await.unwrap();
-        let Ended::HandOver { mut stream, read, why } = ended else { panic!("{request:?} was not handed over") };
+        let Ended::HandOver { mut stream, read, why, .. } = ended else { panic!("{request:?} was not handed over") };
         assert_eq!(why, expected);
         assert_eq!(String::from_utf8(read).unwrap(), request);
         stream.write_all(b"mine").await.unwrap();

@@ -13,7 +13,7 @@ use pointsman_core::cluster::node::{Incarnation, Node, NodeSpec, Source};
 use pointsman_core::exchange::{Action, Attempt, Event, FailureClass, Reason};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::pick::picker::By;
-use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Receipt, Traffic, Trip};
+use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Peer, Receipt, Traffic, Trip};
 use pointsman_lane::{Ended, Lane, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -77,7 +77,7 @@ impl Traffic for Shared {
         Ride { robin: Arc::clone(&self.0), turn, made: 0, parked: self.0.parks.load(Ordering::Relaxed), seen: 0 }
     }
 
-    fn reject(&self, flaw: Flaw, _: SocketAddr, page: &mut Page) {
+    fn reject(&self, flaw: Flaw, _: &Peer, page: &mut Page) {
         page.status = flaw.status();
         page.body.extend_from_slice(flaw.label().as_bytes());
     }

@@ -7,6 +7,7 @@ fn line(path: &str) -> Line<'_> {
     Line {
         time: SystemTime::UNIX_EPOCH,
         request_id: "r1",
+        subject: None,
         client: Some(IpAddr::from([192, 0, 2, 7])),
         method: "GET",
         path,

@@ -34,8 +34,8 @@ pub(super) struct Bound {
 
 /// What a worker needs to accept on one socket.
 pub(super) struct Share {
-    /// The address as the configuration names it.
-    pub(super) asked: SocketAddr,
+    /// The address in use.
+    pub(super) address: SocketAddr,
     pub(super) socket: TcpListener,
     /// Ends when the door is closed.
     pub(super) open: watch::Receiver<()>,
@@ -80,7 +80,7 @@ impl Bound {
         let (open, opened) = watch::channel(());
         let (closed, all_closed) = mpsc::channel();
         for (socket, orders) in self.sockets.into_iter().zip(workers) {
-            let share = Share { asked: self.asked, socket, open: opened.clone(), closed: closed.clone() };
+            let share = Share { address: self.address, socket, open: opened.clone(), closed: closed.clone() };
             if orders.send(Order::Accept(share)).is_err() {
                 log::error!("a worker has ended and accepts nothing on {}", self.address);
             }

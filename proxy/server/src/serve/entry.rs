@@ -16,6 +16,7 @@ pub(super) fn line<'a>(time: SystemTime, asked: &Asked<'a>, sent: &Sent<'a>) -> 
         time,
         request_id: "",
         client: asked.client,
+        subject: asked.subject,
         method: asked.method,
         path: asked.path,
         status: sent.status,
@@ -46,6 +47,7 @@ pub(super) fn decided(by: Option<By>, reason: Option<&Reason>) -> (Option<&'stat
 /// What the client asked, for the log.
 pub(super) struct Asked<'a> {
     pub(super) client: Option<IpAddr>,
+    pub(super) subject: Option<&'a str>,
     pub(super) method: &'a str,
     pub(super) path: &'a str,
 }

@@ -3,7 +3,6 @@
 //! A trip holds no more than the request needs and allocates nothing on the steady path: the id is 128 bits until it is
 //! written, and the client's own headers are read where they lie.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +16,7 @@ use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, FailureClass, Reason, Scene, WaitsFor};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::pick::picker::By;
-use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Receipt, Traffic, Trip};
+use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Peer, Receipt, Traffic, Trip};
 
 use super::books::Books;
 use super::entry::{Asked, Sent, decided, line, micros};
@@ -86,7 +85,7 @@ impl Traffic for Express {
         }
     }
 
-    fn reject(&self, flaw: Flaw, peer: SocketAddr, page: &mut Page) {
+    fn reject(&self, flaw: Flaw, peer: &Peer, page: &mut Page) {
         let why = Why::Flaw { status: flaw.status(), sentence: flaw.sentence() };
         let id = identity::Id::new();
         fill(page, why, &id.text());
@@ -94,7 +93,8 @@ impl Traffic for Express {
         worker.unrouted.request(page.status, Duration::ZERO);
         worker.unrouted.refused(label(why));
         if worker.shared.log.on() {
-            let asked = Asked { client: Some(peer.ip().to_canonical()), method: "-", path: "-" };
+            let client = Some(peer.address.ip().to_canonical());
+            let asked = Asked { client, subject: peer.subject.as_deref(), method: "-", path: "-" };
             let sent = Sent { status: page.status, bytes: page.body.len() as u64, error: Some(flaw.label()) };
             let books = line(SystemTime::now(), &asked, &sent);
             let id = id.text();
@@ -316,7 +316,7 @@ impl Errand {
         refused: Option<&'static str>,
     ) {
         let client = Some(facts.peer().ip().to_canonical());
-        let asked = Asked { client, method: facts.method(), path: facts.path() };
+        let asked = Asked { client, subject: facts.subject(), method: facts.method(), path: facts.path() };
         let cut = matches!(receipt.ending, Ending::ClientGone | Ending::CutOff | Ending::Rejected);
         let error = cut.then(|| receipt.ending.label());
         let sent = Sent { status: receipt.status, bytes: receipt.response_bytes, error };

@@ -350,7 +350,7 @@ impl ProxyHttp for Gateway {
             let request = session.req_header();
             let (method, path) =
                 if guard::is_headless(session) { ("-", "-") } else { (request.method.as_str(), request.uri.path()) };
-            let asked = Asked { client: head::client(session), method, path };
+            let asked = Asked { client: head::client(session), subject: guard::subject(session), method, path };
             let error = error.map(ToString::to_string);
             let bytes = session.body_bytes_sent() as u64;
             self.shared.log.write(&trip.line(&asked, &Sent { status, bytes, error: error.as_deref() }));

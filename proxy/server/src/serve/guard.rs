@@ -30,6 +30,8 @@ const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\
 /// What the guard and the gateway tell each other of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
+    /// The subject of the client's certificate.
+    subject: Option<Arc<str>>,
     flaw: OnceLock<Flaw>,
     /// Whether the flaw is in a head, so that what pingora reads is no client's words.
     headless: AtomicBool,
@@ -47,6 +49,11 @@ impl Ledger {
     fn of(session: &Session) -> Option<&Arc<Self>> {
         session.digest()?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
     }
+}
+
+/// The subject of the client's certificate.
+pub(super) fn subject(session: &Session) -> Option<&str> {
+    Ledger::of(session)?.subject.as_deref()
 }
 
 /// What is wrong with the request that is being read.
@@ -98,9 +105,18 @@ impl Default for State {
 
 impl Guard {
     /// A guard that has read this already.
-    pub(super) fn holding(before: Vec<u8>) -> Self {
-        let mut guard = Self { held: before.into(), ..Self::default() };
+    pub(super) fn holding(before: Vec<u8>, subject: Option<Arc<str>>) -> Self {
+        let ledger = Arc::new(Ledger { subject, ..Ledger::default() });
+        let mut guard = Self { ledger, held: before.into(), ..Self::default() };
         guard.judge();
+        guard
+    }
+
+    /// One that lets everything pass, since both sides know that it is not HTTP/1.
+    pub(super) fn open(before: Vec<u8>, subject: Option<Arc<str>>) -> Self {
+        let mut guard = Self { state: State::Open, ..Self::default() };
+        guard.ledger = Arc::new(Ledger { subject, ..Ledger::default() });
+        guard.take(&before);
         guard
     }
 
@@ -190,8 +206,8 @@ impl Guard {
         let parsed = head.parse(self.held.make_contiguous(), &self.limits);
         match parsed {
             Ok(Parsed::Partial) => return false,
-            Ok(Parsed::Foreign(HandOver::Http2 | HandOver::Upgrade | HandOver::Connect)) => self.open(),
-            Ok(Parsed::Whole) if head.upgrade().is_some() => self.open(),
+            Ok(Parsed::Foreign(HandOver::Http2 | HandOver::Upgrade | HandOver::Connect)) => self.let_pass(),
+            Ok(Parsed::Whole) if head.upgrade().is_some() => self.let_pass(),
             Ok(Parsed::Whole | Parsed::Foreign(HandOver::Http10 | HandOver::Unsure | HandOver::Off)) => {
                 self.sound = head.end();
                 self.state = match Decoder::new(head.framing()) {
@@ -210,7 +226,7 @@ impl Guard {
         true
     }
 
-    fn open(&mut self) {
+    fn let_pass(&mut self) {
         self.sound = self.held.len();
         self.state = State::Open;
     }
@@ -259,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_next_request_waits_until_this_one_is_done() {
-        let mut guard = Guard::holding([GET, POST, "1\r\na\r\n0\r\n\r\n", GET].concat().into());
+        let mut guard = Guard::holding([GET, POST, "1\r\na\r\n0\r\n\r\n", GET].concat().into(), None);
         assert_eq!(given(&mut guard), (GET.into(), false));
         done(&guard);
         assert_eq!(given(&mut guard), ([POST, "1\r\na\r\n0\r\n\r\n"].concat(), false));
@@ -270,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_head_that_is_refused_is_replaced() {
-        let mut guard = Guard::holding([GET, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", GET].concat().into());
+        let mut guard = Guard::holding([GET, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", GET].concat().into(), None);
         assert_eq!(given(&mut guard), (GET.into(), false));
         assert_eq!(guard.ledger.flaw.get(), None, "the first one is not to blame");
         done(&guard);
@@ -281,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_body_passes_as_far_as_it_is_sound() {
-        let mut guard = Guard::holding([POST, "3\r\nabc\r\n;\r\n\r\n", GET].concat().into());
+        let mut guard = Guard::holding([POST, "3\r\nabc\r\n;\r\n\r\n", GET].concat().into(), None);
         assert_eq!(given(&mut guard), ([POST, "3\r\nabc"].concat(), true));
         assert_eq!(guard.ledger.flaw.get(), Some(&Flaw::ChunkSize));
     }
@@ -290,7 +306,7 @@ mod tests {
     fn it_judges_the_same_however_bytes_arrive() {
         for body in ["3;x\r\nabc\r\n0\r\nX: y\r\n\r\n", "3\r\nabc\r\n0\r\nX\r\n\r\n", "3\r\nabcd\r\n", "g"] {
             let bytes = [POST, body].concat();
-            let (whole, refused) = given(&mut Guard::holding(bytes.clone().into()));
+            let (whole, refused) = given(&mut Guard::holding(bytes.clone().into(), None));
             let mut guard = Guard::default();
             let mut all = String::new();
             let mut cut = false;
@@ -308,7 +324,7 @@ mod tests {
     #[test]
     fn what_may_turn_into_something_else_passes() {
         for first in ["PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"] {
-            let mut guard = Guard::holding(format!("{first}any\0thing\n").into());
+            let mut guard = Guard::holding(format!("{first}any\0thing\n").into(), None);
             assert_eq!(given(&mut guard), (format!("{first}any\0thing\n"), false));
             assert!(guard.is_open());
         }

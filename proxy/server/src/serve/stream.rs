@@ -3,20 +3,20 @@
 //! pingora writes head and body apart and counts on a buffer below to send them together. Its own buffer cannot be
 //! switched on from outside its listeners, which we do not use; so here is one, of its size.
 
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use async_trait::async_trait;
 use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::{ALPN, SslDigest};
 use pingora_core::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
+use pointsman_lane::{Peer, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::guard::Guard;
 
@@ -26,24 +26,33 @@ const BUFFER: usize = 1460;
 /// What one read takes before it is judged.
 const PIECE: usize = 16 * 1024;
 
-/// A TCP connection to a client, its writes gathered until they are flushed.
+/// A connection to a client, its writes gathered until they are flushed.
 #[derive(Debug)]
 pub(super) struct ClientStream {
-    socket: BufWriter<TcpStream>,
+    socket: BufWriter<Stream>,
     digest: Arc<SocketDigest>,
+    secure: Option<Arc<SslDigest>>,
+    http2: bool,
     /// Judges what is read before pingora sees it.
     guard: Guard,
 }
 
 impl ClientStream {
-    pub(super) fn new(socket: TcpStream, client: SocketAddr, before: Vec<u8>) -> Self {
-        let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
+    /// `http2`: both sides know that HTTP/2 is spoken.
+    pub(super) fn new(stream: Stream, peer: &Peer, before: Vec<u8>, http2: bool) -> Self {
+        let digest = SocketDigest::from_raw_fd(stream.socket().as_raw_fd());
         // The cell is new, so this cannot fail.
-        let _ = digest.peer_addr.set(Some(client.into()));
+        let _ = digest.peer_addr.set(Some(peer.address.into()));
+        // Only that there is one is ever asked.
+        let secure =
+            matches!(stream, Stream::Secured(_)).then(|| SslDigest::new("", "", None, None, Vec::new()).into());
+        let guard = if http2 { Guard::open } else { Guard::holding };
         Self {
-            socket: BufWriter::with_capacity(BUFFER, socket),
+            socket: BufWriter::with_capacity(BUFFER, stream),
             digest: Arc::new(digest),
-            guard: Guard::holding(before),
+            secure,
+            http2,
+            guard: guard(before, peer.subject.clone()),
         }
     }
 }
@@ -53,7 +62,7 @@ impl Drop for ClientStream {
     fn drop(&mut self) {
         if !self.socket.buffer().is_empty() {
             // An error means that the client has gone, or reads too slowly to see the end anyway.
-            let _ = self.socket.get_ref().try_write(self.socket.buffer());
+            let _ = Pin::new(&mut self.socket).poll_flush(&mut Context::from_waker(Waker::noop()));
         }
     }
 }
@@ -119,11 +128,20 @@ impl Shutdown for ClientStream {
 
 impl UniqueID for ClientStream {
     fn id(&self) -> UniqueIDType {
-        self.socket.get_ref().as_raw_fd()
+        self.socket.get_ref().socket().as_raw_fd()
     }
 }
 
-impl Ssl for ClientStream {}
+impl Ssl for ClientStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.secure.clone()
+    }
+
+    /// What pingora decides by whether to speak HTTP/2, in clear too.
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.http2.then_some(ALPN::H2)
+    }
+}
 
 impl GetTimingDigest for ClientStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {

@@ -165,6 +165,23 @@ impl House {
         Self { workers, address, metrics, world, state, plan, folder, log, lane }
     }
 
+    /// Listens there, as a configuration that is live says.
+    fn listen(&self, addresses: &[SocketAddr]) -> io::Result<Vec<SocketAddr>> {
+        let addresses_in_use = self.workers.listen(addresses)?;
+        let old = self.world.load_full();
+        let listeners = addresses.iter().map(|&address| listener(address, self.lane)).collect();
+        let plan = Plan { listeners, ..Plan::clone(&old.plan) };
+        self.world.store(Arc::new(World {
+            generation: old.generation + 1,
+            router: Router::new(&plan.routes),
+            plan: Arc::new(plan),
+            by_route: old.by_route.clone(),
+            services: old.services.clone(),
+        }));
+        self.workers.renew();
+        Ok(addresses_in_use)
+    }
+
     fn client(&self) -> Client {
         Client::to(self.address)
     }
@@ -222,7 +239,7 @@ fn world(
     let routes = vec![route("/a"), route("/b")];
     let whole = Plan {
         file: "test.yaml".into(),
-        listeners: vec![plan::Listener { address: local(), http2: false, lane }],
+        listeners: vec![listener(local(), lane)],
         admin: None,
         access_log: plan::AccessLog::Off,
         registry: plan::Registry::Embedded { path: "none".into() },
@@ -237,6 +254,10 @@ fn world(
         by_route: vec![Arc::clone(&service), Arc::clone(&service)],
         services: [("s".into(), service)].into(),
     }
+}
+
+fn listener(address: SocketAddr, lane: bool) -> plan::Listener {
+    plan::Listener { address, tls: None, http2: false, lane }
 }
 
 fn local() -> SocketAddr {

@@ -7,19 +7,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::FutureExt;
-use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::apps::HttpServerApp;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
-use pointsman_lane::{Ended, Lane, Options};
-use tokio::net::{TcpListener, TcpStream};
+use pointsman_lane::{Lane, Options};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::Shared;
+use super::arrival::{Welcome, carry};
 use super::deadline;
 use super::door::Share;
 use super::express::Express;
 use super::gateway::Gateway;
-use super::stream::ClientStream;
+use super::manner::Manners;
 use crate::world::clock;
 
 /// Idle connections to nodes that one worker keeps.
@@ -44,30 +45,26 @@ pub(super) enum Order {
 pub(super) type Orders = mpsc::UnboundedSender<Order>;
 
 /// Starts the worker `index`.
-pub(super) fn start(index: usize, shared: Shared) -> io::Result<(Orders, JoinHandle<()>)> {
+pub(super) fn start(
+    index: usize,
+    shared: Shared,
+    manners: watch::Receiver<Arc<Manners>>,
+) -> io::Result<(Orders, JoinHandle<()>)> {
     let (orders, inbox) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-        runtime.block_on(work(index, shared, inbox));
+        runtime.block_on(work(index, shared, manners, inbox));
         // Dropping the runtime cuts what still runs.
     })?;
     Ok((orders, thread))
 }
 
-/// What a connection needs. Cloned for each socket.
-#[derive(Clone)]
-struct Welcome {
-    proxy: Arc<HttpProxy<Gateway>>,
-    lane: Arc<Lane<Express>>,
-    /// Where the lane is off: a tunnel is the lane's even so, since pingora could not end it with a word.
-    upgrades: Arc<Lane<Express>>,
+async fn work(
+    index: usize,
     shared: Shared,
-    stopping: watch::Receiver<bool>,
-    /// Held by each connection; when the last is dropped, nothing runs any more.
-    running: mpsc::Sender<()>,
-}
-
-async fn work(index: usize, shared: Shared, mut orders: mpsc::UnboundedReceiver<Order>) {
+    manners: watch::Receiver<Arc<Manners>>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+) {
     let (stop, stopping) = watch::channel(false);
     let (running, mut all_ended) = mpsc::channel(1);
     let proxy = proxy(index, &shared);
@@ -75,7 +72,7 @@ async fn work(index: usize, shared: Shared, mut orders: mpsc::UnboundedReceiver<
     let lane = |options| Arc::new(Lane::new(express.clone(), options, clock::now));
     let upgrades = lane(Options { upgrades_only: true, ..Options::default() });
     let lane = lane(Options::default());
-    let welcome = Welcome { proxy: Arc::clone(&proxy), lane, upgrades, shared, stopping, running };
+    let welcome = Welcome { proxy: Arc::clone(&proxy), lane, upgrades, shared, manners, stopping, running };
     let serve = async {
         loop {
             match orders.recv().await {
@@ -114,7 +111,7 @@ fn proxy(index: usize, shared: &Shared) -> Arc<HttpProxy<Gateway>> {
 fn open(share: Share, welcome: &Welcome) {
     match TcpListener::from_std(share.socket) {
         Ok(socket) => {
-            tokio::spawn(accept(socket, share.asked, share.open, share.closed, welcome.clone()));
+            tokio::spawn(accept(socket, share.address, share.open, share.closed, welcome.clone()));
         }
         Err(error) => log::error!("a socket cannot be accepted on: {error}"),
     }
@@ -122,7 +119,7 @@ fn open(share: Share, welcome: &Welcome) {
 
 async fn accept(
     socket: TcpListener,
-    asked: SocketAddr,
+    address: SocketAddr,
     mut open: watch::Receiver<()>,
     closed: std_mpsc::Sender<()>,
     welcome: Welcome,
@@ -135,7 +132,7 @@ async fn accept(
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, client)) => carry(stream, client, asked, &welcome),
+            Ok((stream, client)) => carry(stream, client, address, &welcome),
             Err(error) => {
                 log::warn!("accept: {error}");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -144,48 +141,8 @@ async fn accept(
     }
     // Whom the kernel has let in already would be reset when the socket closes.
     while let Some(Ok((stream, client))) = socket.accept().now_or_never() {
-        carry(stream, client, asked, &welcome);
+        carry(stream, client, address, &welcome);
     }
     drop(socket);
     drop(closed);
-}
-
-/// One client connection, counted while it lives.
-struct Counted {
-    shared: Shared,
-    _running: mpsc::Sender<()>,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.shared.metrics.connections().dec();
-    }
-}
-
-fn carry(stream: TcpStream, client: SocketAddr, asked: SocketAddr, welcome: &Welcome) {
-    if let Err(error) = stream.set_nodelay(true) {
-        // The client is gone already.
-        log::debug!("{client}: {error}");
-        return;
-    }
-    welcome.shared.metrics.connections().inc();
-    let counted = Counted { shared: welcome.shared.clone(), _running: welcome.running.clone() };
-    let (proxy, stopping) = (Arc::clone(&welcome.proxy), welcome.stopping.clone());
-    let world = welcome.shared.world.load();
-    // Asked at each connection, since a reload may turn the lane on or off without touching the socket.
-    let express = world.plan.listeners.iter().find(|l| l.address == asked).is_none_or(|l| l.lane);
-    let lane = Arc::clone(if express { &welcome.lane } else { &welcome.upgrades });
-    tokio::spawn(async move {
-        let counted = counted;
-        let (stream, read) = match lane.serve(stream, client).await {
-            Ended::Closed => return,
-            Ended::HandOver { stream, read, why } => {
-                if express {
-                    counted.shared.metrics.handed_over(why.label());
-                }
-                (stream, read)
-            }
-        };
-        proxy.process_new(Box::new(ClientStream::new(stream, client, read)), &stopping).await;
-    });
 }

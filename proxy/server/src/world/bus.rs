@@ -11,7 +11,8 @@ pub struct Notice {
     /// Milliseconds since 1970, for people; nothing decides by it.
     pub at_ms: u64,
     /// What happened, e.g. `node-joined`, `node-up`, `node-down`, `node-left`, `lease-lost`, `node-draining`,
-    /// `reloaded`, `reload-refused`, `policy-quarantined`, `policy-swapped`.
+    /// `reloaded`, `reload-refused`, `policy-quarantined`, `policy-swapped`, `certificate-renewed`,
+    /// `certificate-refused`.
     pub kind: &'static str,
     /// The service it concerns, or empty.
     pub service: String,

@@ -20,7 +20,7 @@ fn an_address_is_added_without_dropping_the_others() {
     let house = House::new(in_turn(), &[node.address]);
     let mut before = house.client();
     assert_eq!(before.get("/a").status, 200);
-    let addresses = house.workers.listen(&[house.address, local()]).expect("a port");
+    let addresses = house.listen(&[house.address, local()]).expect("a port");
     assert_eq!(addresses[0], house.address);
     assert_ne!(addresses[1].port(), 0);
     assert_eq!(Client::to(addresses[1]).get("/a").status, 200);
@@ -32,11 +32,11 @@ fn an_address_is_added_without_dropping_the_others() {
 fn an_address_that_goes_accepts_nothing_but_finishes_what_it_accepted() {
     let (node, go) = slow();
     let house = House::new(in_turn(), &[node.address]);
-    let other = house.workers.listen(&[house.address, local()]).expect("a port")[1];
+    let other = house.listen(&[house.address, local()]).expect("a port")[1];
     let mut established = Client::to(other);
     established.send("GET /a HTTP/1.1\r\nHost: a.com\r\n\r\n");
     eventually("it is under way", || node.seen().len() == 1);
-    assert_eq!(house.workers.listen(&[house.address]).expect("nothing to bind"), [house.address]);
+    assert_eq!(house.listen(&[house.address]).expect("nothing to bind"), [house.address]);
     assert!(TcpStream::connect(other).is_err(), "nobody listens");
     go.send(()).expect("the node waits");
     assert_eq!(established.response(true).status, 200);
@@ -47,19 +47,19 @@ fn an_address_that_goes_accepts_nothing_but_finishes_what_it_accepted() {
 #[test]
 fn port_nought_asked_for_again_is_the_same_port() {
     let house = House::new(in_turn(), &[nobody()]);
-    assert_eq!(house.workers.listen(&[local()]).expect("nothing to bind"), [house.address]);
-    let two = house.workers.listen(&[local(), local()]).expect("a port");
+    assert_eq!(house.listen(&[local()]).expect("nothing to bind"), [house.address]);
+    let two = house.listen(&[local(), local()]).expect("a port");
     assert_eq!(two[0], house.address);
     assert_ne!(two[1], house.address);
-    assert_eq!(house.workers.listen(&[two[1], two[0]]).expect("nothing to bind"), [two[1], two[0]]);
+    assert_eq!(house.listen(&[two[1], two[0]]).expect("nothing to bind"), [two[1], two[0]]);
 }
 
 #[test]
 fn an_address_that_went_can_come_back_at_once() {
     let house = House::new(in_turn(), &[nobody()]);
     for _ in 0..10 {
-        assert!(house.workers.listen(&[]).expect("nothing to bind").is_empty());
-        assert_eq!(house.workers.listen(&[house.address]).expect("free again"), [house.address]);
+        assert!(house.listen(&[]).expect("nothing to bind").is_empty());
+        assert_eq!(house.listen(&[house.address]).expect("free again"), [house.address]);
     }
     assert_eq!(house.client().get("/nowhere").status, 404);
 }
@@ -69,7 +69,7 @@ fn a_port_that_is_taken_is_named_and_nothing_changes() {
     let house = House::new(in_turn(), &[nobody()]);
     // Another proxy of the same user holds it: SO_REUSEPORT would let us in beside it.
     let other = House::new(in_turn(), &[nobody()]);
-    let error = house.workers.listen(&[local(), other.address]).expect_err("taken");
+    let error = house.listen(&[local(), other.address]).expect_err("taken");
     assert!(error.to_string().contains(&other.address.to_string()), "{error}");
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     assert_eq!(house.workers.addresses(), [house.address]);

@@ -1,0 +1,129 @@
+//! One client connection from its acceptance to who carries it: handshake, lane, pingora.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::apps::ServerApp;
+use pingora_proxy::HttpProxy;
+use pointsman_lane::{Ended, Lane, Peer, Stream};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+
+use super::Shared;
+use super::express::Express;
+use super::gateway::Gateway;
+use super::manner::{Manner, Manners};
+use super::stream::ClientStream;
+use super::tls::Secure;
+
+/// A reload opens its sockets before it is live, and is live or gives up well within this.
+const LIVE: Duration = Duration::from_secs(10);
+
+/// What a connection needs. Cloned for each socket.
+#[derive(Clone)]
+pub(super) struct Welcome {
+    pub(super) proxy: Arc<HttpProxy<Gateway>>,
+    pub(super) lane: Arc<Lane<Express>>,
+    /// Where the lane is off: a tunnel is the lane's even so, since pingora could not end it with a word.
+    pub(super) upgrades: Arc<Lane<Express>>,
+    pub(super) shared: Shared,
+    pub(super) manners: watch::Receiver<Arc<Manners>>,
+    pub(super) stopping: watch::Receiver<bool>,
+    /// Held by each connection; when the last is dropped, nothing runs any more.
+    pub(super) running: mpsc::Sender<()>,
+}
+
+/// A connection, counted while it lives.
+struct Counted {
+    shared: Shared,
+    _running: mpsc::Sender<()>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.shared.metrics.connections().dec();
+    }
+}
+
+struct Arrival {
+    socket: TcpStream,
+    client: SocketAddr,
+    counted: Counted,
+    proxy: Arc<HttpProxy<Gateway>>,
+    lane: Arc<Lane<Express>>,
+    upgrades: Arc<Lane<Express>>,
+    stopping: watch::Receiver<bool>,
+}
+
+/// Carries a connection accepted at this address of ours.
+pub(super) fn carry(socket: TcpStream, client: SocketAddr, address: SocketAddr, welcome: &Welcome) {
+    if let Err(error) = socket.set_nodelay(true) {
+        // The client is gone already.
+        log::debug!("{client}: {error}");
+        return;
+    }
+    welcome.shared.metrics.connections().inc();
+    let arrival = Arrival {
+        socket,
+        client,
+        counted: Counted { shared: welcome.shared.clone(), _running: welcome.running.clone() },
+        proxy: Arc::clone(&welcome.proxy),
+        lane: Arc::clone(&welcome.lane),
+        upgrades: Arc::clone(&welcome.upgrades),
+        stopping: welcome.stopping.clone(),
+    };
+    // Asked at each connection, since a reload may change it without touching the socket.
+    let manner = welcome.manners.borrow().get(&address).cloned();
+    match manner {
+        Some(manner) => tokio::spawn(arrival.go_on(manner)),
+        None => tokio::spawn(arrival.wait(address, welcome.manners.clone())),
+    };
+}
+
+impl Arrival {
+    /// The socket is open, the configuration that names it not yet live: in clear or not, nobody can say.
+    async fn wait(self, address: SocketAddr, mut manners: watch::Receiver<Arc<Manners>>) {
+        let live = tokio::time::timeout(LIVE, manners.wait_for(|manners| manners.contains_key(&address))).await;
+        let manner = live.ok().and_then(Result::ok).and_then(|manners| manners.get(&address).cloned());
+        match manner {
+            Some(manner) => self.go_on(manner).await,
+            None => {
+                log::warn!("{address}: a connection is closed, since no configuration in force says how to treat it")
+            }
+        }
+    }
+
+    async fn go_on(self, manner: Arc<Manner>) {
+        let Self { socket, client, counted, proxy, lane, upgrades, stopping } = self;
+        let (mut stream, mut peer, agreed) = match &manner.tls {
+            None => (Stream::Plain(socket), Peer::from(client), false),
+            // Boxed, or every connection in clear would be as large as a handshake.
+            Some(tls) => match Box::pin(tls.shake(socket, client)).await {
+                Ok(Secure { stream, peer, http2 }) => {
+                    counted.shared.metrics.tls().handshake("done");
+                    (stream, peer, http2)
+                }
+                Err(why) => return counted.shared.metrics.tls().handshake(why),
+            },
+        };
+        let mut before = Vec::new();
+        if agreed {
+            counted.shared.metrics.handed_over("http2");
+        } else {
+            let express = manner.lane;
+            drop(manner);
+            let lane = if express { lane } else { upgrades };
+            match lane.serve(stream, peer).await {
+                Ended::Closed => return,
+                Ended::HandOver { stream: left, peer: still, read, why } => {
+                    if express {
+                        counted.shared.metrics.handed_over(why.label());
+                    }
+                    (stream, peer, before) = (left, still, read);
+                }
+            }
+        }
+        proxy.process_new(Box::new(ClientStream::new(stream, &peer, before, agreed)), &stopping).await;
+    }
+}

@@ -1,0 +1,214 @@
+//! How each listener treats its connections, and the certificates that they are shown.
+//!
+//! Rebuilt when a configuration went live and when a file of certificates changed. Whatever cannot be read, does not
+//! match or has expired leaves what it would replace in force.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use pointsman_config::certificates::{self, Flaw, Identity};
+use pointsman_config::plan::{self, Mark, Plan};
+use pointsman_config::{Problem, Source};
+use rustls::RootCertStore;
+use tokio::sync::watch;
+
+use super::tls::Tls;
+use traces::Traces;
+
+mod traces;
+
+/// How a listener treats its connections.
+pub(super) struct Manner {
+    pub(super) lane: bool,
+    pub(super) tls: Option<Arc<Tls>>,
+}
+
+/// By the address in use.
+pub(super) type Manners = HashMap<SocketAddr, Arc<Manner>>;
+
+/// What became of the certificates.
+#[derive(Debug, Default)]
+pub struct Renewed {
+    /// Files of certificates whose content is in force only now.
+    pub new: Vec<PathBuf>,
+    /// What is wrong; what was in force before serves on.
+    pub problems: Vec<Problem>,
+}
+
+/// Builds manners and hands them to the workers.
+pub(super) struct Desk {
+    manners: watch::Sender<Arc<Manners>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    traces: Traces,
+    /// By the files of certificate and key.
+    identities: BTreeMap<(PathBuf, PathBuf), Arc<Identity>>,
+    authorities: BTreeMap<PathBuf, RootCertStore>,
+    /// What each listener's TLS was made of.
+    made: HashMap<SocketAddr, (Recipe, Arc<Tls>)>,
+}
+
+/// The same recipe makes the same TLS: what was made is kept then, and with it the clients' tickets.
+#[derive(PartialEq)]
+struct Recipe {
+    plan: plan::Tls,
+    http2: bool,
+    chains: Vec<Arc<Identity>>,
+    roots: Option<Vec<rustls::pki_types::TrustAnchor<'static>>>,
+}
+
+impl Desk {
+    pub(super) fn new() -> Self {
+        Self { manners: watch::Sender::default(), held: Mutex::default() }
+    }
+
+    pub(super) fn manners(&self) -> watch::Receiver<Arc<Manners>> {
+        self.manners.subscribe()
+    }
+
+    /// As `plan` says, with the files as they are now. `places`: the address in use of each listener, if it is open.
+    pub(super) fn renew(&self, plan: &Plan, places: &[Option<SocketAddr>]) -> Renewed {
+        let mut held = self.held.lock();
+        held.traces.look(files(plan));
+        let (manners, renewed) = held.build(plan, places);
+        self.manners.send_replace(Arc::new(manners));
+        renewed
+    }
+
+    /// Whether a file has changed since the last time and is no longer being written.
+    pub(super) fn changed(&self, plan: &Plan) -> bool {
+        self.held.lock().traces.changed(files(plan))
+    }
+
+    /// When the certificates in force expire, by file, in seconds since 1970.
+    pub(super) fn expiries(&self) -> Vec<(PathBuf, i64)> {
+        self.held.lock().identities.iter().map(|((cert, _), held)| (cert.clone(), held.not_after)).collect()
+    }
+}
+
+/// Every file of certificates, keys and authorities.
+fn files(plan: &Plan) -> Vec<&Path> {
+    let all = plan.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| {
+        let pairs = tls.certificates.iter().flat_map(|pair| [pair.cert.as_path(), pair.key.as_path()]);
+        pairs.chain(tls.client_ca.iter().map(|authorities| authorities.path.as_path()))
+    });
+    all.collect()
+}
+
+impl Held {
+    fn build(&mut self, plan: &Plan, places: &[Option<SocketAddr>]) -> (Manners, Renewed) {
+        let mut renewed = Renewed::default();
+        let mut next = Self { traces: std::mem::take(&mut self.traces), ..Self::default() };
+        let mut manners = Manners::new();
+        for (listener, place) in plan.listeners.iter().zip(places) {
+            let Some(place) = *place else { continue };
+            let tls = match &listener.tls {
+                None => None,
+                Some(tls) => match self.tls(&mut next, (listener, place), tls, &plan.file, &mut renewed) {
+                    Some(made) => Some(made),
+                    // Nothing to show, nothing to keep: nobody is let in, least of all in clear.
+                    None => continue,
+                },
+            };
+            let manner = Manner { lane: listener.lane, tls };
+            manners.insert(place, Arc::new(manner));
+        }
+        *self = next;
+        (manners, renewed)
+    }
+
+    fn tls(
+        &self,
+        next: &mut Self,
+        (listener, place): (&plan::Listener, SocketAddr),
+        tls: &plan::Tls,
+        file: &Path,
+        renewed: &mut Renewed,
+    ) -> Option<Arc<Tls>> {
+        let mut problem = |mark: Mark, flaw: Flaw| {
+            renewed.problems.push(Source::new(file, "").problem(mark, flaw.message).help(flaw.hint));
+        };
+        let mut chains = Vec::new();
+        for pair in &tls.certificates {
+            let place = (pair.cert.clone(), pair.key.clone());
+            let old = self.identities.get(&place);
+            let (now, flaw) = better(old, certificates::identity(pair), &pair.cert);
+            if let Some(flaw) = flaw {
+                problem(pair.mark, flaw);
+            }
+            let Some(now) = now else { continue };
+            if old.is_some_and(|old| !Arc::ptr_eq(old, &now)) {
+                renewed.new.push(pair.cert.clone());
+            }
+            next.identities.insert(place, Arc::clone(&now));
+            chains.push(now);
+        }
+        let mut roots = None;
+        if let Some(named) = &tls.client_ca {
+            let read = certificates::authorities(named);
+            let store = read.map_err(|flaw| problem(named.mark, flaw)).ok();
+            // Without its authorities a listener that asks for certificates must not let anybody in.
+            roots = Some(store.or_else(|| self.authorities.get(&named.path).cloned())?);
+            next.authorities.extend(roots.clone().map(|roots| (named.path.clone(), roots)));
+        }
+        let known = roots.as_ref().map(|store| store.roots.clone());
+        let recipe = Recipe { plan: tls.clone(), http2: listener.http2, chains, roots: known };
+        let old = self.made.get(&place);
+        let made = match old.filter(|(old, _)| *old == recipe) {
+            Some((_, kept)) => Arc::clone(kept),
+            None => match Tls::new(tls, listener.http2, &recipe.chains, roots) {
+                Ok(made) => Arc::new(made),
+                Err(message) => {
+                    let mark = tls.certificates.first().map_or(Mark::default(), |first| first.mark);
+                    problem(mark, Flaw { message, hint: "until then nobody is let in at this listener".into() });
+                    return None;
+                }
+            },
+        };
+        next.made.insert(place, (recipe, Arc::clone(&made)));
+        Some(made)
+    }
+}
+
+/// What of two certificates is shown, and what is wrong with the new one.
+fn better(
+    old: Option<&Arc<Identity>>,
+    new: Result<Identity, Flaw>,
+    file: &Path,
+) -> (Option<Arc<Identity>>, Option<Flaw>) {
+    let new = match new {
+        Ok(new) => new,
+        Err(flaw) => return (old.cloned(), Some(flaw)),
+    };
+    let now = seconds();
+    let wrong = if new.not_after < now {
+        "has expired"
+    } else if new.not_before > now {
+        "is not valid yet"
+    } else {
+        ""
+    };
+    match old {
+        // The key belongs to the certificate, so this is the same pair.
+        Some(old) if old.key.cert == new.key.cert => (Some(Arc::clone(old)), None),
+        _ if wrong.is_empty() => (Some(Arc::new(new)), None),
+        _ => {
+            let message = format!("the certificate in {} {wrong}", file.display());
+            let flaw = Flaw { message, hint: "get another; clients refuse this one".into() };
+            // At the start there is nothing better to show.
+            (Some(old.map_or_else(|| Arc::new(new), Arc::clone)), Some(flaw))
+        }
+    }
+}
+
+fn seconds() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
