@@ -83,7 +83,6 @@ impl Reloader {
         source.text().clone_into(&mut reloader.text);
         feed(&world);
         reloader.parts.metrics.generation(world.generation);
-        prove::warn_of_what_is_not_enforced(&world.plan);
         Ok((reloader, world))
     }
 
@@ -179,7 +178,6 @@ impl Reloader {
         self.retired.push(world.swap(Arc::clone(&next)));
         feed(&next);
         (around.live)(&plan);
-        prove::warn_of_what_is_not_enforced(&plan);
         self.announce(&policies);
         self.in_force = policies;
         source.text().clone_into(&mut self.text);

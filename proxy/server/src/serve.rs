@@ -27,6 +27,7 @@ mod express;
 mod gateway;
 mod guard;
 mod head;
+mod http2;
 mod identity;
 mod manner;
 mod stream;

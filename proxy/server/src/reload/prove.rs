@@ -32,13 +32,6 @@ pub(super) fn whole(source: &Source, message: String, help: &str) -> Problems {
     Problems::from(vec![source.problem(Mark::default(), message).help(help)])
 }
 
-/// What the file may say already but is not acted on yet must not be mistaken for protection.
-pub(super) fn warn_of_what_is_not_enforced(plan: &Plan) {
-    for listener in plan.listeners.iter().filter(|listener| listener.http2) {
-        log::warn!("listener {}: `http2` is not spoken yet; HTTP/1.1 is", listener.address);
-    }
-}
-
 /// What changed in the file and cannot change while the process runs: said, so that nobody waits for it.
 pub(super) fn warn_of_what_waits_for_a_restart(before: &Plan, now: &Plan) {
     for (key, same) in [("registry", before.registry == now.registry), ("admin", before.admin == now.admin)] {

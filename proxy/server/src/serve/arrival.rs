@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pingora_core::apps::ServerApp;
 use pingora_proxy::HttpProxy;
+use pointsman_lane::hand_over::HandOver;
 use pointsman_lane::{Ended, Lane, Peer, Stream};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -96,7 +97,7 @@ impl Arrival {
 
     async fn go_on(self, manner: Arc<Manner>) {
         let Self { socket, client, counted, proxy, lane, upgrades, stopping } = self;
-        let (mut stream, mut peer, agreed) = match &manner.tls {
+        let (mut stream, mut peer, mut http2) = match &manner.tls {
             None => (Stream::Plain(socket), Peer::from(client), false),
             // Boxed, or every connection in clear would be as large as a handshake.
             Some(tls) => match Box::pin(tls.shake(socket, client)).await {
@@ -108,7 +109,9 @@ impl Arrival {
             },
         };
         let mut before = Vec::new();
-        if agreed {
+        // In clear a client says so with its first bytes, where the operator allows that.
+        let by_preface = manner.http2 && manner.tls.is_none();
+        if http2 {
             counted.shared.metrics.handed_over("http2");
         } else {
             let express = manner.lane;
@@ -121,9 +124,10 @@ impl Arrival {
                         counted.shared.metrics.handed_over(why.label());
                     }
                     (stream, peer, before) = (left, still, read);
+                    http2 = by_preface && why == HandOver::Http2;
                 }
             }
         }
-        proxy.process_new(Box::new(ClientStream::new(stream, &peer, before, agreed)), &stopping).await;
+        proxy.process_new(Box::new(ClientStream::new(stream, &peer, before, http2)), &stopping).await;
     }
 }

@@ -24,6 +24,7 @@ mod traces;
 /// How a listener treats its connections.
 pub(super) struct Manner {
     pub(super) lane: bool,
+    pub(super) http2: bool,
     pub(super) tls: Option<Arc<Tls>>,
 }
 
@@ -117,7 +118,7 @@ impl Held {
                     None => continue,
                 },
             };
-            let manner = Manner { lane: listener.lane, tls };
+            let manner = Manner { lane: listener.lane, http2: listener.http2, tls };
             manners.insert(place, Arc::new(manner));
         }
         *self = next;

@@ -20,6 +20,7 @@ use super::deadline;
 use super::door::Share;
 use super::express::Express;
 use super::gateway::Gateway;
+use super::http2;
 use super::manner::Manners;
 use crate::world::clock;
 
@@ -104,6 +105,8 @@ fn proxy(index: usize, shared: &Shared) -> Arc<HttpProxy<Gateway>> {
     let conf =
         ServerConf { threads: 1, max_retries: ATTEMPTS, upstream_keepalive_pool_size: POOL, ..ServerConf::default() };
     let mut proxy = HttpProxy::new(Gateway::new(index, shared.clone()), Arc::new(conf));
+    proxy.h2_options = Some(http2::bounds());
+    proxy.server_options = Some(http2::options());
     proxy.handle_init_modules();
     Arc::new(proxy)
 }
