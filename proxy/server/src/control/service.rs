@@ -161,7 +161,9 @@ impl Service {
     /// Shows readers what changed since the last time.
     pub(super) fn publish(&mut self, now: Duration) {
         if let Some(next) = self.roster.publish(now) {
-            self.feed.publish(next);
+            let before = self.feed.cell.load_full();
+            self.feed.publish(Arc::clone(&next));
+            next.send_away(&before);
         }
     }
 

@@ -68,7 +68,8 @@ async fn a_configuration_that_names_a_bad_certificate_is_refused() {
 async fn a_listener_never_speaks_in_clear_while_it_becomes_a_secure_one() {
     let authority = Authority::new();
     let stage = Stage::site(&authority).await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
+    // On an address of its own: between here and the proxy's turn another test might be given the port.
+    let free = std::net::TcpListener::bind("127.0.0.77:0").expect("a port").local_addr().expect("its address");
     let two = stage
         .yaml(SITE)
         .replace("listeners: [", &format!("listeners: [{{ address: \"{free}\", tls: {{ {SITE} }} }}, "));
