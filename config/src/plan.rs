@@ -129,6 +129,8 @@ pub struct Service {
     pub eject: Option<Eject>,
     /// Per-node permits.
     pub limits: Limits,
+    /// How many requests a key may make; `None`: no bound.
+    pub rate: Option<Rate>,
     /// Upstream timeouts.
     pub timeouts: Timeouts,
     /// What happens when no node is up.
@@ -291,6 +293,17 @@ pub struct Limits {
     /// How long they may wait.
     #[serde(serialize_with = "serialize_duration")]
     pub queue_timeout: Duration,
+}
+
+/// How many requests a key may make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rate {
+    /// What is counted by; a request without it counts as its client's.
+    pub key: KeyRule,
+    /// Requests a second in the long run.
+    pub per_second: u32,
+    /// Requests at once.
+    pub burst: u32,
 }
 
 /// Upstream timeouts.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fields::{Fields, Known};
 use super::words::{NAME_RULE, is_name, quote};
 use super::{eject, health, key, nodes, policies, retry};
-use crate::plan::{AllDown, Limits, Service, SlowStart, Timeouts};
+use crate::plan::{AllDown, KeyRule, Limits, Rate, Service, SlowStart, Timeouts};
 use crate::raw::{Entry, Value};
 
 const SERVICE: Known = Known {
@@ -16,7 +16,8 @@ const SERVICE: Known = Known {
         ("on_unknown", "owners of keys come in a later version; take it out"),
     ],
 };
-const LIMITS: Known = Known { fields: &["connections_per_node", "queue", "queue_timeout"], later: &[] };
+const LIMITS: Known = Known { fields: &["connections_per_node", "queue", "queue_timeout", "rate"], later: &[] };
+const RATE: Known = Known { fields: &["key", "per_second", "burst"], later: &[] };
 const SLOW_START: Known = Known { fields: &["window", "floor"], later: &[] };
 const TIMEOUTS: Known = Known { fields: &["connect", "response", "idle"], later: &[] };
 
@@ -39,6 +40,7 @@ fn service(file: &Fields, entry: &Entry, policies: &[&str]) -> Service {
     }
     let mut fields = Fields::open(file.checks, &entry.value, what, &SERVICE);
     fields.mark = entry.key_mark;
+    let (limits, rate) = limits(&fields);
     let downs = [("fail", AllDown::Fail), ("try-any", AllDown::TryAny), ("try-any-writes", AllDown::TryAnyWrites)];
     Service {
         name: entry.key.clone(),
@@ -48,7 +50,8 @@ fn service(file: &Fields, entry: &Entry, policies: &[&str]) -> Service {
         health: health::health(&fields),
         retry: retry::retry(&fields),
         eject: eject::eject(&fields),
-        limits: limits(&fields),
+        limits,
+        rate,
         timeouts: timeouts(&fields),
         all_down: fields.choice("all_down", &downs).unwrap_or(AllDown::Fail),
         slow_start: slow_start(&fields),
@@ -76,9 +79,9 @@ fn slow_start(service: &Fields) -> Option<SlowStart> {
     fields.duration("window", MILLISECOND..=HOUR).map(|window| SlowStart { window, floor })
 }
 
-fn limits(service: &Fields) -> Limits {
+fn limits(service: &Fields) -> (Limits, Option<Rate>) {
     let default = Limits { connections_per_node: None, queue: 1024, queue_timeout: SECOND };
-    let Some(node) = service.get("limits") else { return default };
+    let Some(node) = service.get("limits") else { return (default, None) };
     let fields = Fields::open(service.checks, node, format!("`limits` of {}", service.what), &LIMITS);
     if !fields.has("connections_per_node") {
         for name in ["queue", "queue_timeout"].into_iter().filter(|name| fields.has(name)) {
@@ -86,11 +89,21 @@ fn limits(service: &Fields) -> Limits {
             fields.checks.report(fields.key_mark(name), message, "give `connections_per_node` too");
         }
     }
-    Limits {
+    let limits = Limits {
         connections_per_node: fields.small("connections_per_node", 1..=1_000_000),
         queue: fields.small("queue", 0..=1_000_000).unwrap_or(default.queue),
         queue_timeout: fields.duration("queue_timeout", MILLISECOND..=HOUR).unwrap_or(default.queue_timeout),
-    }
+    };
+    (limits, rate(&fields))
+}
+
+fn rate(limits: &Fields) -> Option<Rate> {
+    let fields = Fields::open(limits.checks, limits.get("rate")?, format!("`rate` of {}", limits.what), &RATE);
+    fields.require("per_second");
+    let key = key::key(&fields).unwrap_or(KeyRule::ClientAddress);
+    let burst = fields.small("burst", 1..=1_000_000);
+    let per_second = fields.small("per_second", 1..=1_000_000)?;
+    Some(Rate { key, per_second, burst: burst.unwrap_or(per_second) })
 }
 
 fn timeouts(service: &Fields) -> Timeouts {

@@ -17,6 +17,7 @@ use crate::facts::{HeaderValue, RequestFacts, is_idempotent, is_safe};
 use crate::key;
 use crate::pick::picker::{By, Decision, Picker};
 use crate::pick::policy::{Ask, KeyNeed};
+use crate::rate::RateLimiter;
 use crate::retry::{self, RetryBudget};
 
 pub use crate::pick::reason::Reason;
@@ -89,6 +90,8 @@ pub struct Scene<'a, F> {
     pub retry: &'a Retry,
     /// Bounds retries.
     pub budget: &'a RetryBudget,
+    /// How many requests a key may make.
+    pub rate: Option<&'a RateLimiter>,
     /// How many may wait for a permit of a node, and how long.
     pub limits: &'a Limits,
     /// What happens when no node is up.
@@ -163,6 +166,12 @@ impl Exchange {
     pub fn step<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, event: Event, now: Duration) -> Action {
         match event {
             Event::Start => {
+                if let Some(Err(wait)) = scene.rate.map(|rate| rate.admit(scene.facts, now)) {
+                    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                    return Action::Answer(Reason::RateLimited {
+                        retry_after: u32::try_from(seconds).unwrap_or(u32::MAX),
+                    });
+                }
                 scene.budget.request(now);
                 self.ask(scene, now)
             }

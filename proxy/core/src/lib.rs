@@ -8,5 +8,6 @@ pub mod exchange;
 pub mod facts;
 pub mod key;
 pub mod pick;
+pub mod rate;
 pub mod retry;
 pub mod route;

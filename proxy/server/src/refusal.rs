@@ -31,7 +31,7 @@ pub struct Refusal {
     pub status: u16,
     /// Metric label, one of `metrics`' fixed list.
     pub label: &'static str,
-    /// Seconds for `Retry-After` (RFC 9110 §10.2.3), with 503 only.
+    /// Seconds for `Retry-After` (RFC 9110 §10.2.3), with 503, and with 429 of a rate.
     pub retry_after: Option<u32>,
     /// The problem document.
     pub body: String,
@@ -95,6 +95,12 @@ fn explain(why: Why<'_>) -> Text {
             text(503, "policy-fault", format!("the routing policy failed ({})", fault.label()), LATER)
         }
         Reason::Parked => text(503, "parked", "the node that this key belongs to did not come back in time", LATER),
+        Reason::RateLimited { .. } => text(
+            429,
+            "rate-limited",
+            "more requests came than are granted",
+            "send the next after `Retry-After` seconds",
+        ),
         Reason::QueueFull => {
             text(503, "queue-full", "the node is at its limit, and as many requests wait for it as may", LATER)
         }
@@ -128,7 +134,11 @@ pub fn refuse(why: Why<'_>, request_id: &str) -> Refusal {
     };
     let mut body = serde_json::to_string(&problem).unwrap_or_default();
     body.push('\n');
-    Refusal { status, label, retry_after: (status == 503).then_some(RETRY_AFTER), body }
+    let retry_after = match why {
+        Why::Reason(Reason::RateLimited { retry_after }) => Some(*retry_after),
+        _ => (status == 503).then_some(RETRY_AFTER),
+    };
+    Refusal { status, label, retry_after, body }
 }
 
 #[cfg(test)]
@@ -146,6 +156,7 @@ mod tests {
             Reason::OwnerDown,
             policy,
             Reason::Parked,
+            Reason::RateLimited { retry_after: 3 },
             Reason::QueueFull,
             Reason::QueueTimeout,
             Reason::Connect,
@@ -175,7 +186,8 @@ mod tests {
     fn a_client_is_told_when_to_try_again_only_if_that_helps() {
         for reason in all() {
             let refusal = refuse(Why::Reason(&reason), "id");
-            assert_eq!(refusal.retry_after.is_some(), refusal.status == 503, "{reason:?}");
+            let limited = matches!(reason, Reason::RateLimited { .. });
+            assert_eq!(refusal.retry_after.is_some(), refusal.status == 503 || limited, "{reason:?}");
         }
     }
 

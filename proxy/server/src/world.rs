@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use pointsman_config::plan::{self, Plan};
 use pointsman_core::cluster::cell::MembershipCell;
 use pointsman_core::pick::picker::Picker;
+use pointsman_core::rate::RateLimiter;
 use pointsman_core::retry::RetryBudget;
 use pointsman_core::route::Router;
 
@@ -39,6 +40,8 @@ pub struct Service {
     pub plan: plan::Service,
     /// What outlives configurations.
     pub state: Arc<ServiceState>,
+    /// How many requests a key may make. Kept over reloads that leave the rule as it is.
+    pub rate: Option<Arc<RateLimiter>>,
     /// Asks the policy.
     pub picker: Picker,
     /// Handles of its metrics.

@@ -22,6 +22,11 @@ pub enum Reason {
     Fault(Fault),
     /// It was parked for as long as the policy said, and nothing changed.
     Parked,
+    /// Its key makes more requests than it may.
+    RateLimited {
+        /// Seconds after which the next is granted, rounded up.
+        retry_after: u32,
+    },
     /// The node that was picked has no permit free, and as many wait for one as may.
     QueueFull,
     /// It waited for a permit of a node for as long as it may.

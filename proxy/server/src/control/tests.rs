@@ -127,6 +127,7 @@ fn service(name: &str, health: Option<HealthCheck>, nodes: Vec<plan::StaticNode>
         health,
         retry: plan::Retry { attempts: 2, on: vec![], budget: None, timeout: None },
         eject: None,
+        rate: None,
         limits: plan::Limits { connections_per_node: None, queue: 0, queue_timeout: LONG },
         timeouts: plan::Timeouts { connect: LONG, response: LONG, idle: LONG },
         all_down: AllDown::Fail,

@@ -21,6 +21,7 @@ pub(super) const REFUSALS: &[&str] = &[
     "policy",
     "policy-fault",
     "parked",
+    "rate-limited",
     "queue-full",
     "queue-timeout",
     "connect",

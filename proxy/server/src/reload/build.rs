@@ -8,6 +8,7 @@ use pointsman_core::cluster::membership::{Member, Membership, Standing};
 use pointsman_core::cluster::node::{Incarnation, Node, NodeSpec, Source};
 use pointsman_core::pick::picker::Picker;
 use pointsman_core::pick::policy::Policy;
+use pointsman_core::rate::RateLimiter;
 use pointsman_core::retry::RetryBudget;
 use pointsman_core::route::Router;
 use pointsman_host::{Digest, Host, Limits, OnQuarantine, WasmPolicy};
@@ -192,11 +193,20 @@ impl Builder<'_> {
         let sandboxed = || -> Arc<dyn Policy> { Arc::clone(&ready.policy) as _ };
         let policy = self.instead.and_then(|instead| instead(service)).unwrap_or_else(sandboxed);
         Service {
+            rate: self.rate(service),
             plan: service.clone(),
             state,
             picker: Picker::new(policy, service.policy.on_fault),
             metrics: self.metrics.service(&service.name, &service.policy.name),
         }
+    }
+
+    /// Buckets go on where they stand, unless the rule has changed.
+    fn rate(&self, service: &plan::Service) -> Option<Arc<RateLimiter>> {
+        let rule = service.rate.as_ref()?;
+        let old = self.previous.and_then(|world| world.services.get(&service.name));
+        let kept = old.filter(|old| old.plan.rate.as_ref() == Some(rule)).and_then(|old| old.rate.clone());
+        Some(kept.unwrap_or_else(|| Arc::new(RateLimiter::new(rule))))
     }
 }
 

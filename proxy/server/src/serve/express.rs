@@ -152,6 +152,7 @@ impl Trip for Errand {
             key: service.plan.key.as_ref(),
             retry: &service.plan.retry,
             budget: &service.state.budget,
+            rate: service.rate.as_deref(),
             limits: &service.plan.limits,
             all_down: service.plan.all_down,
             members: service.state.members(),

@@ -125,6 +125,7 @@ fn service_plan() -> plan::Service {
             timeout: None,
         },
         eject: None,
+        rate: None,
         limits: plan::Limits { connections_per_node: None, queue: 0, queue_timeout: seconds(1) },
         timeouts: plan::Timeouts { connect: seconds(5), response: seconds(20), idle: seconds(20) },
         all_down: plan::AllDown::Fail,
@@ -226,6 +227,7 @@ fn world(
     policy: Arc<dyn Policy>,
 ) -> World {
     let service = Arc::new(Service {
+        rate: None,
         plan: plan.clone(),
         state: Arc::clone(state),
         picker: Picker::new(policy, None),

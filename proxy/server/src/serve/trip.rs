@@ -119,6 +119,7 @@ impl Trip {
             key: service.plan.key.as_ref(),
             retry: &service.plan.retry,
             budget: &service.state.budget,
+            rate: service.rate.as_deref(),
             limits: &service.plan.limits,
             all_down: service.plan.all_down,
             members: service.state.members(),

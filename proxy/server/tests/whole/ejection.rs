@@ -22,7 +22,7 @@ routes: [{ service: api }]
 "#;
 
 /// The node's checks pass, whatever its requests get.
-const CHECKED: &str = "health: { http: /health, interval: 100ms, timeout: 100ms, fall: 2, rise: 2 }";
+const CHECKED: &str = "health: { http: /health, interval: 200ms, timeout: 200ms, fall: 2, rise: 1 }";
 
 fn yaml(health: &str, nodes: &[&Puppet]) -> String {
     let node = |(i, puppet): (usize, &&Puppet)| format!("{{ id: n{}, address: \"{}\" }}", i + 1, puppet.address);

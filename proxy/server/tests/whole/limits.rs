@@ -140,3 +140,27 @@ async fn a_node_that_is_drained_sends_its_line_elsewhere() {
         assert_eq!(answer.await.expect("runs").status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_key_gets_its_rate_and_others_theirs() {
+    let node = Puppet::start().await;
+    let rate = "rate: { key: { header: x-user }, per_second: 1, burst: 2 }";
+    let text = yaml(&[&node]).replace("connections_per_node: 1, queue: 1, queue_timeout: 60s", rate);
+    let proxy = proxy_with(&text).await;
+    let _node = node.answer_all(200);
+    let of = |user: &str| Request::get("/x").header("x-user", user);
+    // The burst goes at once; a second or so later one more is granted, so ten cannot all be.
+    let mut refused = None;
+    for _ in 0..10 {
+        let answer = of("a").send(proxy.addr()).await.expect("answered");
+        if answer.status != 200 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("ten at once are too many");
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{}", refused.text());
+    assert_eq!(refused.json().expect("JSON")["reason"], "rate-limited");
+    assert_eq!(of("b").send(proxy.addr()).await.expect("answered").status, 200);
+    metric(&proxy, "pointsman_refusals_total{reason=\"rate-limited\",service=\"api\"} 1\n").await;
+}

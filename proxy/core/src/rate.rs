@@ -1,0 +1,78 @@
+//! So many requests a second per key, without a lock and in bounded memory however many keys there are.
+//!
+//! Each key has a bucket in the form of the generic cell rate algorithm (ITU-T I.371, annex A): one number, the time at
+//! which the bucket would be full again. Buckets lie in four rows, a key in one cell of each, as in a count-min sketch
+//! (Cormode and Muthukrishnan 2005): keys that share a cell in one row hardly ever share it in all four, and the cell
+//! that was used least speaks for the key. So a key is never granted more than its rate, and refused too early only
+//! when others crowd all four of its cells.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use pointsman_config::plan::{KeyRule, Rate};
+
+use crate::facts::RequestFacts;
+use crate::key;
+
+const ROWS: usize = 4;
+/// Cells of a row: 128 KiB of counters a row.
+const CELLS: usize = 1 << 14;
+
+/// The buckets of all keys of a service. Shared by all workers.
+#[derive(Debug)]
+pub struct RateLimiter {
+    /// Nanoseconds that one request takes up.
+    cost: u64,
+    /// How far ahead of time a bucket may be.
+    slack: u64,
+    key: KeyRule,
+    cells: Box<[AtomicU64]>,
+}
+
+impl RateLimiter {
+    /// Buckets that are all full.
+    pub fn new(rate: &Rate) -> Self {
+        let cost = 1_000_000_000_u64.div_ceil(rate.per_second.max(1).into());
+        let slack = cost.saturating_mul(u64::from(rate.burst.max(1) - 1));
+        let cells = (0..ROWS * CELLS).map(|_| AtomicU64::new(0)).collect();
+        Self { cost, slack, key: rate.key.clone(), cells }
+    }
+
+    /// Whether a request is within the rate of its key; a request without one counts as its client's, so that nobody
+    /// escapes by leaving the key out. `Err`: it is one too many; the next is granted after so long.
+    pub fn admit(&self, facts: &impl RequestFacts, now: Duration) -> Result<(), Duration> {
+        let key = key::extract(&self.key, facts).or_else(|| key::extract(&KeyRule::ClientAddress, facts));
+        key.map_or(Ok(()), |key| self.take(key::stable_hash(&key), now))
+    }
+
+    /// Takes one request of the key with this hash.
+    fn take(&self, hash: u64, now: Duration) -> Result<(), Duration> {
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        let cells: [&AtomicU64; ROWS] = std::array::from_fn(|row| &self.cells[place(hash, row)]);
+        loop {
+            let seen = cells.map(|cell| cell.load(Ordering::Relaxed));
+            let (least, full) = (0..ROWS).map(|row| (row, seen[row])).min_by_key(|(_, full)| *full).unwrap_or((0, 0));
+            let full_at = full.max(now);
+            if let Some(early) = (full_at - now).checked_sub(self.slack).filter(|early| *early > 0) {
+                return Err(Duration::from_nanos(early));
+            }
+            let next = full_at.saturating_add(self.cost);
+            // Two requests at once must not both take the same place in the cell that speaks for the key.
+            if cells[least].compare_exchange(full, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                for cell in cells {
+                    cell.fetch_max(next, Ordering::Relaxed);
+                }
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The cell of a hash in a row: other bits of it for each.
+fn place(hash: u64, row: usize) -> usize {
+    let bits = hash.rotate_right(16 * row as u32) as usize % CELLS;
+    row * CELLS + bits
+}
+
+#[cfg(test)]
+mod tests;
