@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     /// Keep-alive connections of the load generator, where the scenario does not say
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// Idle connections at which memory is read; several, with commas between; 0 leaves that out
+    /// Idle connections beyond the first thousand at which memory is read; several, with commas between; 0 leaves that out
     #[arg(long, value_delimiter = ',', default_value = "1000", value_parser = clap::value_parser!(u16).range(..=60000))]
     idle: Vec<u16>,
     /// Paired runs of ours and nginx at 70% of the slower peer's peak rate; 0 leaves that out

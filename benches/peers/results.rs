@@ -36,7 +36,7 @@ pub(crate) struct Terms {
     pub(crate) nodes: usize,
     pub(crate) rounds: usize,
     pub(crate) seconds: u64,
-    /// Numbers of idle connections at which memory is read, ascending.
+    /// Numbers of idle connections beyond the first thousand at which memory is read, ascending.
     pub(crate) idle: Vec<usize>,
     pub(crate) open_loop_pairs: usize,
     pub(crate) access_log: bool,

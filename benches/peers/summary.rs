@@ -82,7 +82,7 @@ fn idle(text: &mut String, scenario: Scenario, results: &Results) {
     if counts.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\n## {scenario}: KiB that an idle keep-alive connection holds\n");
+    let _ = writeln!(text, "\n## {scenario}: KiB that an idle keep-alive connection beyond the first thousand holds\n");
     let heads: Vec<String> = counts.iter().map(|count| format!("{count} idle")).collect();
     let _ = writeln!(text, "| proxy | {} |\n|---{}|", heads.join(" | "), "|---".repeat(counts.len()));
     let mut names: Vec<&str> = measured.iter().map(|idle| idle.proxy.as_str()).collect();
