@@ -70,8 +70,10 @@ pub(crate) fn prepare(
         }
         Contender::Envoy => {
             let config = site.write("envoy.json", &envoy::config(&site))?;
-            let quiet = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"];
-            command(&programs.envoy, &[&["-c", &config][..], &quiet].concat())
+            let mut envoy = command(&programs.envoy, &["-c", &config, "--concurrency", "1", "--disable-hot-restart"]);
+            // Lines reach the file as soon as nginx's do: by default they may lie for ten seconds.
+            envoy.args(["--log-level", "error", "--file-flush-interval-msec", "100"]);
+            envoy
         }
         Contender::Native => {
             let config = site.write("ours.yaml", &ours::config(&site, true))?;
