@@ -24,15 +24,18 @@ const MAX_TEXT: usize = 8 << 20;
 /// character makes, all before the first value is seen: 150,000 of them keep that under 32 MB.
 const MAX_BREAKS: usize = 150_000;
 
+const TOO_DEEP: &str = "values are nested more than 128 deep";
+
 /// Reads a document. Errors: not YAML, or beyond the bounds; these are told one at a time, for nothing after them can
 /// be trusted.
 pub(crate) fn read(source: &Source) -> Result<Node, Problem> {
-    if let Some(problem) = forbidden_character(source).or_else(|| crowded(source)) {
+    if let Some(problem) = forbidden_character(source).or_else(|| crowded(source)).or_else(|| deep(source)) {
         return Err(problem);
     }
     let bounds = Bounds { values: Cell::new(MAX_VALUES), text: Cell::new(MAX_TEXT), broken: Cell::new(false) };
     let mut root = ValueSeed(&bounds)
-        .deserialize(serde_yaml::Deserializer::from_str(source.text()))
+        // The library takes a byte order mark for a document of its own.
+        .deserialize(serde_yaml::Deserializer::from_str(source.text().trim_start_matches('\u{feff}')))
         .map_err(|error| refused(source, &error, bounds.broken.get()))?;
     settle(&mut root, Mark { line: 1, column: 1 });
     Ok(root)
@@ -265,6 +268,27 @@ fn crowded(source: &Source) -> Option<Problem> {
     None
 }
 
+/// Where lists and mappings within brackets are nested hopelessly deep. The library finds out itself, at 128, but only
+/// after a time that grows with the square of the depth. Brackets in text count too: nobody leaves so many open.
+fn deep(source: &Source) -> Option<Problem> {
+    const HOPELESS: u32 = 512;
+    let mut open: u32 = 0;
+    for (at, line) in source.text().lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#')) {
+        for (column, byte) in line.bytes().enumerate() {
+            match byte {
+                b'[' | b'{' => open += 1,
+                b']' | b'}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            if open > HOPELESS {
+                let mark = Mark { line: at + 1, column: column + 1 };
+                return Some(source.problem(mark, TOO_DEEP));
+            }
+        }
+    }
+    None
+}
+
 fn too_much(source: &Source, mark: Mark) -> Problem {
     source
         .problem(
@@ -298,7 +322,7 @@ fn refused(source: &Source, error: &serde_yaml::Error, over_bounds: bool) -> Pro
             Some("keep one; documents are separated by a line of `---`"),
         )
     } else if said.contains("recursion limit") {
-        ("values are nested more than 128 deep".into(), None)
+        (TOO_DEEP.into(), None)
     } else if said.contains("repetition limit") {
         return too_much(source, mark);
     } else if said.contains("unknown anchor") {
