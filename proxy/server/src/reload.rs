@@ -90,7 +90,11 @@ impl Reloader {
     pub async fn run(mut self, world: WorldCell, around: Around, mut orders: mpsc::Receiver<Order>) {
         let (mut watch, mut changed) = Watch::new();
         loop {
-            watch.files(files(&self.parts.file, &world.load().plan));
+            let listed = watch.files(files(&self.parts.file, &world.load().plan));
+            if listed && std::fs::read_to_string(&self.parts.file).is_ok_and(|text| text != self.text) {
+                (around.busy)(true);
+                self.reload(&world, &around).await;
+            }
             self.retired.retain(|world| Arc::strong_count(world) > 1);
             (around.busy)(false);
             tokio::select! {

@@ -48,15 +48,17 @@ impl Watch {
         (Self { watcher: made.ok(), folders: BTreeSet::new(), files: Vec::new(), seen: Vec::new() }, told)
     }
 
-    /// Watches the folders of exactly these files, and of what they link to.
-    pub(super) fn files<'a>(&mut self, files: impl Iterator<Item = &'a Path>) {
+    /// Watches the folders of exactly these files, and of what they link to. Answers whether any is new here: a change
+    /// from before that has left no event.
+    pub(super) fn files<'a>(&mut self, files: impl Iterator<Item = &'a Path>) -> bool {
         let files: Vec<PathBuf> = files.map(Path::to_owned).collect();
-        if files != self.files {
+        let listed = files != self.files;
+        if listed {
             self.seen = files.iter().map(trace).collect();
             self.files = files;
         }
         let wanted: BTreeSet<PathBuf> = self.files.iter().flat_map(|file| folders(file)).collect();
-        let Some(watcher) = &mut self.watcher else { return };
+        let Some(watcher) = &mut self.watcher else { return listed };
         for gone in self.folders.difference(&wanted) {
             // A folder that was removed cannot be unwatched; that is what was wanted.
             let _ = watcher.unwatch(gone);
@@ -67,6 +69,7 @@ impl Watch {
             }
         }
         self.folders = wanted;
+        listed
     }
 }
 
