@@ -7,14 +7,14 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::plan::{Authorities, Certificate};
+use crate::plan::{Authorities, Certificate, Mark, NodeTls};
 
 /// Bytes that one of these files may have: a bundle of every public root is 0.3 MB.
 const MAX: u64 = 4 << 20;
@@ -58,21 +58,76 @@ pub fn identity(files: &Certificate) -> Result<Identity, Flaw> {
     let shown = files.cert.display();
     let (names, not_before, not_after) = about(&chain[0])
         .ok_or_else(|| flaw(format!("the first certificate in {shown} cannot be read"), "make it again"))?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|_| {
+    let key = Arc::new(certified(chain, private_key(files)?, files)?);
+    Ok(Identity { key, names, not_before, not_after })
+}
+
+fn private_key(files: &Certificate) -> Result<PrivateKeyDer<'static>, Flaw> {
+    PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|_| {
         let hint = "the file begins with `-----BEGIN PRIVATE KEY-----`; an encrypted key must be decrypted first";
         flaw(format!("there is no private key in {}", files.key.display()), hint)
-    })?;
-    let key = CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| match error {
+    })
+}
+
+/// Proves that the key is the certificate's.
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    files: &Certificate,
+) -> Result<CertifiedKey, Flaw> {
+    CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => flaw(
-            format!("the key in {} is not that of the certificate in {shown}", files.key.display()),
+            format!("the key in {} is not that of the certificate in {}", files.key.display(), files.cert.display()),
             "the certificate of the host itself comes first in its file, those of authorities after it",
         ),
         other => flaw(
             format!("the key in {} cannot be used: {other}", files.key.display()),
             "RSA from 2,048 bits, ECDSA on P-256 or P-384, and Ed25519 can",
         ),
-    })?;
-    Ok(Identity { key: Arc::new(key), names, not_before, not_after })
+    })
+}
+
+/// What it takes to speak TLS to nodes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Trust {
+    /// One of these must have signed a node's certificate.
+    pub authorities: Vec<CertificateDer<'static>>,
+    /// What nodes are shown that ask for it.
+    pub own: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+}
+
+impl Clone for Trust {
+    fn clone(&self) -> Self {
+        let own = self.own.as_ref().map(|(chain, key)| (chain.clone(), key.clone_key()));
+        Self { authorities: self.authorities.clone(), own }
+    }
+}
+
+/// Reads what it takes to speak TLS to nodes.
+pub fn trust(tls: &NodeTls) -> Result<Trust, (Mark, Flaw)> {
+    authorities(&tls.ca).map_err(|flaw| (tls.ca.mark, flaw))?;
+    let authorities = chain(&tls.ca.path).map_err(|flaw| (tls.ca.mark, flaw))?;
+    let Some(files) = &tls.certificate else { return Ok(Trust { authorities, own: None }) };
+    let own = || {
+        let (chain, key) = (chain(&files.cert)?, private_key(files)?);
+        certified(chain.clone(), key.clone_key(), files)?;
+        Ok((chain, key))
+    };
+    Ok(Trust { authorities, own: Some(own().map_err(|flaw| (files.mark, flaw))?) })
+}
+
+/// A TLS client of nodes.
+pub fn client(tls: &NodeTls) -> Result<ClientConfig, (Mark, Flaw)> {
+    let roots = authorities(&tls.ca).map_err(|flaw| (tls.ca.mark, flaw))?;
+    let wrong = |error: rustls::Error| (tls.ca.mark, flaw(error.to_string(), "look at the certificates"));
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(wrong)?
+        .with_root_certificates(roots);
+    match trust(tls)?.own {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(wrong),
+        None => Ok(builder.with_no_client_auth()),
+    }
 }
 
 /// Reads the certificates of authorities.

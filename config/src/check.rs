@@ -135,4 +135,9 @@ pub(crate) fn files(plan: &Plan, checks: &Checks) {
             checks.report(authorities.mark, flaw.message, flaw.hint);
         }
     }
+    for tls in plan.services.values().filter_map(|service| service.tls.as_ref()) {
+        if let Err((mark, flaw)) = certificates::trust(tls) {
+            checks.report(mark, flaw.message, flaw.hint);
+        }
+    }
 }

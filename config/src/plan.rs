@@ -14,7 +14,7 @@ use crate::units::{serialize_duration, serialize_optional_duration};
 
 mod tls;
 
-pub use tls::{Authorities, Certificate, Tls, TlsVersion};
+pub use tls::{Authorities, Certificate, NodeTls, Protocol, Tls, TlsVersion};
 
 /// A whole checked configuration file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -121,6 +121,10 @@ pub struct Service {
     pub key: Option<KeyRule>,
     /// Nodes that stand in the file; joined ones come beside these.
     pub nodes: Vec<StaticNode>,
+    /// How its nodes are spoken to over TLS; `None`: in clear.
+    pub tls: Option<NodeTls>,
+    /// What its nodes speak.
+    pub protocol: Protocol,
     /// Active health check, if any.
     pub health: Option<HealthCheck>,
     /// What is tried again, and how often.
@@ -200,6 +204,8 @@ pub struct StaticNode {
 pub struct HealthCheck {
     /// What is asked.
     pub probe: Probe,
+    /// How it is asked over TLS; that of the service.
+    pub tls: Option<NodeTls>,
     /// Time between two checks of one node (100 ms and up).
     #[serde(serialize_with = "serialize_duration")]
     pub interval: Duration,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fields::{Fields, Known};
 use super::headers::headers;
 use super::words::quote;
-use crate::plan::{HealthCheck, Probe};
+use crate::plan::{HealthCheck, NodeTls, Probe, Protocol};
 use crate::raw::{Node, Value};
 
 const HEALTH: Known = Known {
@@ -15,10 +15,15 @@ const HEALTH: Known = Known {
 
 /// The check of a service, if it has one. Defaults: every 1 s, 500 ms to answer (or the interval, if that is shorter),
 /// two failures or successes in a row, spread over a tenth of the interval.
-pub(crate) fn health(service: &Fields) -> Option<HealthCheck> {
+pub(crate) fn health(service: &Fields, tls: Option<&NodeTls>, protocol: Protocol) -> Option<HealthCheck> {
     let node = service.get("health")?;
     let fields = Fields::open(service.checks, node, format!("`health` of {}", service.what), &HEALTH);
     let probe = probe(&fields, node);
+    if protocol == Protocol::Http2 && fields.has("http") {
+        let message =
+            format!("{} asks in HTTP/1.1, which nodes with `protocol: h2` do not speak", fields.label("http"));
+        fields.checks.report(fields.key_mark("http"), message, "check with `tcp: true`");
+    }
     let hour = Duration::from_secs(3600);
     let interval = fields.duration("interval", Duration::from_millis(100)..=hour);
     let timeout = fields.duration("timeout", Duration::from_millis(1)..=hour);
@@ -36,6 +41,7 @@ pub(crate) fn health(service: &Fields) -> Option<HealthCheck> {
         rise: fields.small("rise", 1..=100).unwrap_or(2),
         jitter: fields.percent("jitter").unwrap_or(0.1),
         probe: probe?,
+        tls: tls.cloned(),
     })
 }
 

@@ -5,12 +5,25 @@ use std::time::Duration;
 
 use super::fields::{Fields, Known};
 use super::words::{NAME_RULE, is_name, quote};
-use super::{eject, health, key, nodes, policies, retry};
-use crate::plan::{AllDown, KeyRule, Limits, Rate, Service, SlowStart, Timeouts};
+use super::{eject, health, key, nodes, policies, retry, tls};
+use crate::plan::{AllDown, KeyRule, Limits, Protocol, Rate, Service, SlowStart, Timeouts};
 use crate::raw::{Entry, Value};
 
 const SERVICE: Known = Known {
-    fields: &["policy", "key", "nodes", "health", "retry", "eject", "limits", "timeouts", "all_down", "slow_start"],
+    fields: &[
+        "policy",
+        "key",
+        "nodes",
+        "tls",
+        "protocol",
+        "health",
+        "retry",
+        "eject",
+        "limits",
+        "timeouts",
+        "all_down",
+        "slow_start",
+    ],
     later: &[
         ("owners", "owners of keys come in a later version; take it out"),
         ("on_unknown", "owners of keys come in a later version; take it out"),
@@ -42,12 +55,17 @@ fn service(file: &Fields, entry: &Entry, policies: &[&str]) -> Service {
     fields.mark = entry.key_mark;
     let (limits, rate) = limits(&fields);
     let downs = [("fail", AllDown::Fail), ("try-any", AllDown::TryAny), ("try-any-writes", AllDown::TryAnyWrites)];
+    let tls = tls::node(&fields);
+    let protocols = [("http1", Protocol::Http1), ("h2", Protocol::Http2)];
+    let protocol = fields.choice("protocol", &protocols).unwrap_or(Protocol::Http1);
     Service {
         name: entry.key.clone(),
         policy: policies::used(&fields, policies),
         key: key::key(&fields),
         nodes: nodes::nodes(&fields),
-        health: health::health(&fields),
+        health: health::health(&fields, tls.as_ref(), protocol),
+        tls,
+        protocol,
         retry: retry::retry(&fields),
         eject: eject::eject(&fields),
         limits,

@@ -1,12 +1,15 @@
-//! `tls` of a listener: certificates with their keys, and who has to show one.
+//! `tls` of a listener: certificates with their keys, and who has to show one; and of a service: whom nodes must be.
 
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+
 use super::fields::{Fields, Known};
-use crate::plan::{Authorities, Certificate, Tls, TlsVersion};
+use crate::plan::{Authorities, Certificate, NodeTls, Tls, TlsVersion};
 use crate::raw::Value;
 
 const TLS: Known = Known { fields: &["certificates", "client_ca", "min_version", "handshake_timeout"], later: &[] };
+const NODE: Known = Known { fields: &["ca", "cert", "key", "server_name"], later: &[] };
 const CERTIFICATE: Known = Known { fields: &["cert", "key"], later: &[] };
 
 const EXAMPLE: &str = "tls: { certificates: [{ cert: site.pem, key: site.key }] }";
@@ -68,4 +71,34 @@ fn version(fields: &Fields) -> Option<TlsVersion> {
             None
         }
     }
+}
+
+/// How the nodes of a service are spoken to over TLS, if they are.
+pub(super) fn node(service: &Fields) -> Option<NodeTls> {
+    service.require_if_written("tls");
+    let node = service.get("tls")?;
+    let fields = Fields::open(service.checks, node, format!("`tls` of {}", service.what), &NODE);
+    if fields.is_mapping && !fields.has("ca") {
+        let message = format!("{} has no `ca`, so any node would be believed to be one", fields.what);
+        let hint =
+            "name the authorities' certificates; those of the system often are /etc/ssl/certs/ca-certificates.crt";
+        fields.checks.report(fields.mark, message, hint);
+    }
+    for (one, other) in [("cert", "key"), ("key", "cert")] {
+        if fields.has(one) && !fields.has(other) {
+            let message = format!("{} has `{one}` without `{other}`", fields.what);
+            fields.checks.report(fields.key_mark(one), message, "a certificate is shown with its key, or none is");
+        }
+    }
+    let pair = fields.path("cert").zip(fields.path("key"));
+    let certificate = pair.map(|(cert, key)| Certificate { cert, key, mark: fields.key_mark("cert") });
+    let server_name = fields.text("server_name").filter(|name| {
+        let sound = ServerName::try_from(*name).is_ok();
+        if let (false, Some(node)) = (sound, fields.get("server_name")) {
+            fields.wrong("server_name", node, "a host name or an IP address", "no port, no scheme");
+        }
+        sound
+    });
+    let ca = authorities(&fields, "ca")?;
+    Some(NodeTls { ca, certificate, server_name: server_name.map(str::to_owned) })
 }

@@ -22,6 +22,26 @@ pub struct Tls {
     pub handshake_timeout: Duration,
 }
 
+/// How the nodes of a service are spoken to over TLS. Their certificates are always verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeTls {
+    /// Certificates of the authorities, one of which must have signed each node's.
+    pub ca: Authorities,
+    /// What the proxy shows to nodes that ask who it is.
+    pub certificate: Option<Certificate>,
+    /// The name that nodes' certificates are for; the node's IP address when absent.
+    pub server_name: Option<String>,
+}
+
+/// What nodes of a service speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: by ALPN over TLS, with prior knowledge in clear.
+    Http2,
+}
+
 /// A certificate with its key, both PEM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Certificate {

@@ -15,11 +15,14 @@ pub enum HandOver {
     Unsure,
     /// All but upgrades is to be carried by others ([`crate::Options::upgrades_only`]).
     Off,
+    /// The nodes of the request's service are spoken to in a way that the lane does not: over TLS, in HTTP/2.
+    Node,
 }
 
 impl HandOver {
     /// All of them, for whoever counts.
-    pub const ALL: [Self; 6] = [Self::Upgrade, Self::Connect, Self::Http2, Self::Http10, Self::Unsure, Self::Off];
+    pub const ALL: [Self; 7] =
+        [Self::Upgrade, Self::Connect, Self::Http2, Self::Http10, Self::Unsure, Self::Off, Self::Node];
 
     /// Name for metrics and logs.
     pub fn label(self) -> &'static str {
@@ -30,6 +33,7 @@ impl HandOver {
             Self::Http10 => "http10",
             Self::Unsure => "unsure",
             Self::Off => "off",
+            Self::Node => "node",
         }
     }
 }

@@ -2,7 +2,7 @@
 //! the policy, retries, metrics and the log line.
 //!
 //! A connection calls, in this order, for each request that it reads:
-//! [`Traffic::begin`] -> [`Trip::step`] with `Start` -> for each attempt [`Trip::timeouts`], [`Trip::drops`] and
+//! [`Traffic::begin`] -> [`Trip::hands_over`] -> [`Trip::step`] with `Start` -> for each attempt [`Trip::timeouts`], [`Trip::drops`] and
 //! [`Trip::request_lines`], and [`Trip::step`] with what went wrong -> [`Trip::reply_lines`], [`Trip::page`] or
 //! [`Trip::flaw_page`] ->
 //! [`Trip::finish`] (after a 101 with [`Trip::tunnel`], [`Trip::passed`] and [`Trip::poll_leave`] before), exactly once, also when the client has gone. Only a connection whose task is dropped (a worker
@@ -39,6 +39,12 @@ pub trait Traffic: Send + Sync + 'static {
 
 /// One request from its head to its last byte. No call may block.
 pub trait Trip: Send + 'static {
+    /// Whether the lane cannot speak to the nodes that may serve it. Asked first; then the connection is handed over
+    /// with the whole request, and the trip dropped.
+    fn hands_over(&self) -> bool {
+        false
+    }
+
     /// Drives the exchange of `core`. After `Connect`, the lane holds the attempt until it failed or the response's last
     /// byte was sent; then it is dropped or given to [`Trip::finish`].
     fn step(&mut self, event: Event, facts: &Facts<'_>, now: Duration) -> Action;

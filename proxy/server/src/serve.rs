@@ -19,6 +19,7 @@ use crate::world::WorldCell;
 
 mod answer;
 mod arrival;
+mod behind;
 mod books;
 mod deadline;
 mod door;

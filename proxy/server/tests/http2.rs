@@ -4,5 +4,7 @@
 mod bounds;
 #[path = "http2/clients.rs"]
 mod clients;
+#[path = "http2/nodes.rs"]
+mod nodes;
 #[path = "http2/stage.rs"]
 mod stage;

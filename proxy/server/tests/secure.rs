@@ -9,6 +9,8 @@ mod certificates;
 mod clients;
 #[path = "secure/listeners.rs"]
 mod listeners;
+#[path = "secure/nodes.rs"]
+mod nodes;
 #[path = "secure/pipelining.rs"]
 mod pipelining;
 #[path = "secure/stage.rs"]

@@ -8,5 +8,7 @@ mod certificates;
 mod clients;
 #[path = "secure/listeners.rs"]
 mod listeners;
+#[path = "secure/nodes.rs"]
+mod nodes;
 #[path = "secure/stage.rs"]
 mod stage;

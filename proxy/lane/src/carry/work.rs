@@ -284,7 +284,11 @@ impl<T: Trip> Work<T> {
         self.close = self.head.close();
         self.upload = Upload::new(self.head.framing(), self.head.end());
         let facts = Facts::new(&self.head, self.request.filled(), at.peer);
-        self.trip = Some(at.lane.traffic().begin(&facts, at.now));
+        let trip = at.lane.traffic().begin(&facts, at.now);
+        if trip.hands_over() {
+            return Turn::Done(After::HandOver(HandOver::Node));
+        }
+        self.trip = Some(trip);
         self.advance(at, Event::Start)
     }
 

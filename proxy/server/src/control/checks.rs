@@ -148,7 +148,7 @@ async fn watch(target: Target, first: Instant, findings: mpsc::UnboundedSender<F
         None => Health::new(check.rise, check.fall),
         Some(up) => Health::known(check.rise, check.fall, up),
     };
-    let prober = Prober::new(address, &check);
+    let mut prober = Prober::new(address, &check);
     let mut unable = false;
     let mut spread = 1.0;
     let mut next = first;

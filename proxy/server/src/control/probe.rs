@@ -1,4 +1,5 @@
-//! One health check: a connection that is accepted, or an HTTP/1.1 GET whose status is as expected.
+//! One health check: a connection that is accepted, or an HTTP/1.1 GET, over TLS where the service speaks it, whose
+//! status is as expected.
 //!
 //! Each check makes its own connection: a node whose accept queue is full or whose listener is gone fails, although a
 //! connection made earlier would still answer.
@@ -6,12 +7,17 @@
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_config::plan::{HealthCheck, Probe};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use pointsman_config::certificates;
+use pointsman_config::plan::{HealthCheck, NodeTls, Probe};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// The longest response head that is read; the default bound of nginx and HAProxy for one is 8 and 16 KiB.
 const LONGEST_HEAD: usize = 16 << 10;
@@ -36,6 +42,15 @@ pub(super) struct Prober {
     timeout: Duration,
     /// The request to send and the statuses that pass; `None`: a connection is enough.
     http: Option<(Vec<u8>, Vec<(u16, u16)>)>,
+    tls: Option<Secure>,
+}
+
+/// How it is asked over TLS.
+struct Secure {
+    plan: NodeTls,
+    name: String,
+    /// Made at the first check, and again after a failed handshake: its files may have changed.
+    connector: Option<TlsConnector>,
 }
 
 impl Prober {
@@ -55,11 +70,15 @@ impl Prober {
                 Some((request.into_bytes(), expect.clone()))
             }
         };
-        Self { address, timeout: check.timeout, http }
+        let tls = check.tls.clone().map(|plan| {
+            let name = plan.server_name.clone().unwrap_or_else(|| address.ip().to_string());
+            Secure { plan, name, connector: None }
+        });
+        Self { address, timeout: check.timeout, http, tls }
     }
 
     /// Asks once; takes no longer than the timeout.
-    pub(super) async fn probe(&self) -> Outcome {
+    pub(super) async fn probe(&mut self) -> Outcome {
         let deadline = Instant::now() + self.timeout;
         let mut stream = match timeout_at(deadline, TcpStream::connect(self.address)).await {
             Err(_) => return Outcome::Failed(format!("no connection within {:?}", self.timeout).into()),
@@ -73,7 +92,13 @@ impl Prober {
             return Outcome::Failed(ErrorKind::ConnectionRefused.to_string().into());
         }
         let Some((request, expect)) = &self.http else { return Outcome::Passed };
-        match timeout_at(deadline, status(&mut stream, request)).await {
+        let asked = async {
+            match &mut self.tls {
+                None => status(&mut stream, request).await,
+                Some(tls) => status(&mut tls.shake(stream).await?, request).await,
+            }
+        };
+        match timeout_at(deadline, asked).await {
             Err(_) => Outcome::Failed(format!("connected, but no response head within {:?}", self.timeout).into()),
             Ok(Err(reason)) => Outcome::Failed(reason),
             Ok(Ok(status)) if expect.iter().any(|(from, to)| (*from..=*to).contains(&status)) => Outcome::Passed,
@@ -82,8 +107,24 @@ impl Prober {
     }
 }
 
+impl Secure {
+    async fn shake(&mut self, stream: TcpStream) -> Result<TlsStream<TcpStream>, Failed> {
+        let connector = match self.connector.take() {
+            Some(connector) => connector,
+            None => match certificates::client(&self.plan) {
+                Ok(config) => TlsConnector::from(Arc::new(config)),
+                Err((_, flaw)) => return Err(flaw.message.into()),
+            },
+        };
+        let name = ServerName::try_from(self.name.clone()).map_err(|e| e.to_string())?;
+        let shaken = connector.connect(name, stream).await.map_err(|error| format!("connected, then TLS: {error}"))?;
+        self.connector = Some(connector);
+        Ok(shaken)
+    }
+}
+
 /// Sends the request and reads the status of the response; interim ones (RFC 9110 §15.2) are skipped.
-async fn status(stream: &mut TcpStream, request: &[u8]) -> Result<u16, Failed> {
+async fn status(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> Result<u16, Failed> {
     stream.write_all(request).await.map_err(|e| broken(&e))?;
     let mut head = Vec::with_capacity(1024);
     loop {

@@ -21,6 +21,7 @@ use crate::world::control::{Denied, Feed, ReportedLoad};
 /// seconds without a connection take it out, well within the default lease of ten.
 fn reachable() -> HealthCheck {
     HealthCheck {
+        tls: None,
         probe: Probe::Tcp,
         interval: Duration::from_secs(1),
         timeout: Duration::from_millis(500),

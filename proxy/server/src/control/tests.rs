@@ -114,7 +114,7 @@ fn static_node(id: &str, ordinal: u64, address: SocketAddr) -> plan::StaticNode 
 /// Checks often, so that tests are short; three failures in a row take a node down.
 fn http_check() -> HealthCheck {
     let probe = Probe::Http { path: "/health".into(), expect: vec![(200, 299)], host: None, headers: vec![] };
-    HealthCheck { probe, interval: Duration::from_millis(10), timeout: LONG, fall: 3, rise: 2, jitter: 0.2 }
+    HealthCheck { probe, tls: None, interval: Duration::from_millis(10), timeout: LONG, fall: 3, rise: 2, jitter: 0.2 }
 }
 
 fn service(name: &str, health: Option<HealthCheck>, nodes: Vec<plan::StaticNode>) -> plan::Service {
@@ -124,6 +124,8 @@ fn service(name: &str, health: Option<HealthCheck>, nodes: Vec<plan::StaticNode>
         policy: plan::PolicyUse { name: "round-robin".into(), settings: "{}".into(), on_fault: None, mark },
         key: None,
         nodes,
+        tls: None,
+        protocol: plan::Protocol::Http1,
         health,
         retry: plan::Retry { attempts: 2, on: vec![], budget: None, timeout: None },
         eject: None,

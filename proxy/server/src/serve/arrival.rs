@@ -75,7 +75,7 @@ pub(super) fn carry(socket: TcpStream, client: SocketAddr, address: SocketAddr, 
         stopping: welcome.stopping.clone(),
     };
     // Asked at each connection, since a reload may change it without touching the socket.
-    let manner = welcome.manners.borrow().get(&address).cloned();
+    let manner = welcome.manners.borrow().listeners.get(&address).cloned();
     match manner {
         Some(manner) => tokio::spawn(arrival.go_on(manner)),
         None => tokio::spawn(arrival.wait(address, welcome.manners.clone())),
@@ -85,8 +85,9 @@ pub(super) fn carry(socket: TcpStream, client: SocketAddr, address: SocketAddr, 
 impl Arrival {
     /// The socket is open, the configuration that names it not yet live: in clear or not, nobody can say.
     async fn wait(self, address: SocketAddr, mut manners: watch::Receiver<Arc<Manners>>) {
-        let live = tokio::time::timeout(LIVE, manners.wait_for(|manners| manners.contains_key(&address))).await;
-        let manner = live.ok().and_then(Result::ok).and_then(|manners| manners.get(&address).cloned());
+        let live =
+            tokio::time::timeout(LIVE, manners.wait_for(|manners| manners.listeners.contains_key(&address))).await;
+        let manner = live.ok().and_then(Result::ok).and_then(|manners| manners.listeners.get(&address).cloned());
         match manner {
             Some(manner) => self.go_on(manner).await,
             None => {

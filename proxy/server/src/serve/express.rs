@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use pointsman_config::plan::Timeouts;
+use pointsman_config::plan::{self, Protocol, Timeouts};
 use pointsman_core::cluster::membership::Standing;
 use pointsman_core::cluster::node::{Incarnation, Node};
 use pointsman_core::cluster::record::Outcome;
@@ -141,6 +141,11 @@ pub(super) struct Errand {
 }
 
 impl Trip for Errand {
+    fn hands_over(&self) -> bool {
+        let plain = |plan: &plan::Service| plan.tls.is_none() && plan.protocol == Protocol::Http1;
+        self.service.as_ref().is_some_and(|service| !plain(&service.plan))
+    }
+
     fn step(&mut self, event: Event, facts: &Facts<'_>, now: Duration) -> Action {
         self.waiting = None;
         if let Event::Failed(failure) = event {

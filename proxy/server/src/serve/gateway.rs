@@ -15,15 +15,18 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use pointsman_config::plan::{RetryOn, Timeouts};
+use pointsman_config::plan::{Protocol, RetryOn, Timeouts};
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Event, FailureClass, Reason};
 use pointsman_lane::flaw::Flaw;
+use tokio::sync::watch;
 
+use super::behind::Behind;
 use super::entry::{Asked, Sent};
 use super::head::{self, Head};
+use super::manner::Manners;
 use super::trip::Trip;
-use super::{Shared, answer, guard, identity};
+use super::{Shared, answer, guard, http2, identity};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::clock;
@@ -49,12 +52,13 @@ pub(super) struct Gateway {
     shared: Shared,
     /// Counts requests that no route takes.
     unrouted: Arc<ServiceMetrics>,
+    manners: watch::Receiver<Arc<Manners>>,
 }
 
 impl Gateway {
-    pub(super) fn new(worker: usize, shared: Shared) -> Self {
+    pub(super) fn new(worker: usize, shared: Shared, manners: watch::Receiver<Arc<Manners>>) -> Self {
         let unrouted = shared.metrics.service(NO_SERVICE, NO_SERVICE);
-        Self { worker, shared, unrouted }
+        Self { worker, shared, unrouted, manners }
     }
 
     /// Finds the service and the first node. `Err`: nobody serves it.
@@ -91,6 +95,16 @@ impl Gateway {
         }
     }
 
+    /// How the nodes of the request's service are spoken to over TLS. A service that is new under this configuration is
+    /// known a moment after the configuration is.
+    async fn behind(&self, trip: &Trip) -> Option<Arc<Behind>> {
+        let service = trip.service().filter(|service| service.plan.tls.is_some())?;
+        let mut manners = self.manners.clone();
+        let known = manners.wait_for(|manners| manners.nodes.contains_key(&*service.state.name));
+        let known = tokio::time::timeout(service.plan.timeouts.connect, known).await.ok()?.ok()?;
+        known.nodes.get(&*service.state.name).cloned()
+    }
+
     fn failed(&self, session: &Session, trip: &mut Trip, class: FailureClass) -> bool {
         let replayable = !session.as_ref().retry_buffer_truncated();
         trip.fail(self.worker, &Head::of(session), class, replayable)
@@ -113,14 +127,26 @@ async fn wait(session: &mut Session, trip: &Trip, until: Duration) -> Result<()>
     }
 }
 
-fn peer(trip: &Trip) -> Option<HttpPeer> {
+fn peer(trip: &Trip, behind: Option<Arc<Behind>>) -> Option<HttpPeer> {
     let (service, node) = (trip.service()?, trip.node()?);
-    let Timeouts { connect, idle, .. } = trip.timeouts(service);
-    let mut peer = HttpPeer::new(node.spec.address, false, String::new());
+    let Timeouts { connect, idle, response } = trip.timeouts(service);
+    let mut peer = match (&service.plan.tls, behind) {
+        (None, _) => HttpPeer::new(node.spec.address, false, String::new()),
+        (Some(_), Some(behind)) => behind.peer(node.spec.address),
+        // Nothing is sent to a node that cannot be verified.
+        (Some(_), None) => return None,
+    };
     peer.options.connection_timeout = Some(connect);
+    // TCP and TLS together.
+    peer.options.total_connection_timeout = service.plan.tls.as_ref().map(|_| connect);
     peer.options.idle_timeout = Some(idle);
     // A node that does not take the request's body. Silence of the node is bounded by `deadline`.
     peer.options.write_timeout = Some(idle);
+    if service.plan.protocol == Protocol::Http2 {
+        http2::toward(&mut peer);
+        // Many requests share the connection, so `deadline` cannot end one by ending that.
+        peer.options.read_timeout = Some(response.max(idle));
+    }
     Some(peer)
 }
 
@@ -182,7 +208,8 @@ impl ProxyHttp for Gateway {
                 }
             }
         }
-        peer(trip).map(Box::new).ok_or_else(|| Error::new_in(REFUSED))
+        let behind = self.behind(trip).await;
+        peer(trip, behind).map(Box::new).ok_or_else(|| Error::new_in(REFUSED))
     }
 
     async fn connected_to_upstream(
@@ -194,7 +221,10 @@ impl ProxyHttp for Gateway {
         _: Option<&Digest>,
         trip: &mut Trip,
     ) -> Result<()> {
-        trip.connected(socket);
+        // Over HTTP/2 the connection is not this request's alone.
+        if trip.service().is_some_and(|service| service.plan.protocol == Protocol::Http1) {
+            trip.connected(socket);
+        }
         Ok(())
     }
 

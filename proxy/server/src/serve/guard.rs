@@ -208,7 +208,9 @@ impl Guard {
             Ok(Parsed::Partial) => return false,
             Ok(Parsed::Foreign(HandOver::Http2 | HandOver::Upgrade | HandOver::Connect)) => self.let_pass(),
             Ok(Parsed::Whole) if head.upgrade().is_some() => self.let_pass(),
-            Ok(Parsed::Whole | Parsed::Foreign(HandOver::Http10 | HandOver::Unsure | HandOver::Off)) => {
+            Ok(
+                Parsed::Whole | Parsed::Foreign(HandOver::Http10 | HandOver::Unsure | HandOver::Off | HandOver::Node),
+            ) => {
                 self.sound = head.end();
                 self.state = match Decoder::new(head.framing()) {
                     decoder if decoder.is_done() => State::default(),

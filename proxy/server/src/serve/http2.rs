@@ -1,4 +1,4 @@
-//! How much one client may take over HTTP/2.
+//! How much one connection may take over HTTP/2, and how nodes are asked to speak it.
 //!
 //! The library's own bounds are those of a browser: 16 MiB of headers, as many streams as come.
 
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pingora_core::apps::HttpServerOptions;
 use pingora_core::protocols::http::v2::server::H2Options;
+use pingora_core::upstreams::peer::HttpPeer;
 
 /// Requests under way on one connection.
 const STREAMS: u32 = 100;
@@ -36,4 +37,12 @@ pub(super) fn options() -> HttpServerOptions {
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(IDLE);
     options
+}
+
+/// Nothing but HTTP/2 to this node: by ALPN over TLS, with prior knowledge in clear.
+pub(super) fn toward(peer: &mut HttpPeer) {
+    peer.options.set_http_version(2, 2);
+    peer.options.max_h2_streams = STREAMS as usize;
+    peer.options.h2_stream_window_size = Some(WINDOW);
+    peer.options.h2_connection_window_size = Some(CONNECTION_WINDOW);
 }

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
-use pointsman_config::certificates::{self, Flaw, Identity};
+use pointsman_config::certificates::{self, Flaw, Identity, Trust};
 use pointsman_config::plan::{self, Mark, Plan};
 use pointsman_config::{Problem, Source};
 use rustls::RootCertStore;
 use tokio::sync::watch;
 
+use super::behind::Behind;
 use super::tls::Tls;
 use traces::Traces;
 
@@ -28,8 +29,14 @@ pub(super) struct Manner {
     pub(super) tls: Option<Arc<Tls>>,
 }
 
-/// By the address in use.
-pub(super) type Manners = HashMap<SocketAddr, Arc<Manner>>;
+/// How everybody is treated under one configuration.
+#[derive(Default)]
+pub(super) struct Manners {
+    /// By the address in use.
+    pub(super) listeners: HashMap<SocketAddr, Arc<Manner>>,
+    /// Nodes that speak TLS, by service.
+    pub(super) nodes: HashMap<String, Arc<Behind>>,
+}
 
 /// What became of the certificates.
 #[derive(Debug, Default)]
@@ -54,6 +61,9 @@ struct Held {
     authorities: BTreeMap<PathBuf, RootCertStore>,
     /// What each listener's TLS was made of.
     made: HashMap<SocketAddr, (Recipe, Arc<Tls>)>,
+    /// What is in force towards the nodes of each service, and what it was made of.
+    nodes: HashMap<String, (plan::NodeTls, Trust, Arc<Behind>)>,
+    generation: u64,
 }
 
 /// The same recipe makes the same TLS: what was made is kept then, and with it the clients' tickets.
@@ -100,14 +110,19 @@ fn files(plan: &Plan) -> Vec<&Path> {
         let pairs = tls.certificates.iter().flat_map(|pair| [pair.cert.as_path(), pair.key.as_path()]);
         pairs.chain(tls.client_ca.iter().map(|authorities| authorities.path.as_path()))
     });
-    all.collect()
+    let nodes = plan.services.values().filter_map(|service| service.tls.as_ref()).flat_map(|tls| {
+        let pair = tls.certificate.iter().flat_map(|pair| [pair.cert.as_path(), pair.key.as_path()]);
+        pair.chain(std::iter::once(tls.ca.path.as_path()))
+    });
+    all.chain(nodes).collect()
 }
 
 impl Held {
     fn build(&mut self, plan: &Plan, places: &[Option<SocketAddr>]) -> (Manners, Renewed) {
         let mut renewed = Renewed::default();
-        let mut next = Self { traces: std::mem::take(&mut self.traces), ..Self::default() };
-        let mut manners = Manners::new();
+        let generation = self.generation + 1;
+        let mut next = Self { traces: std::mem::take(&mut self.traces), generation, ..Self::default() };
+        let mut manners = Manners::default();
         for (listener, place) in plan.listeners.iter().zip(places) {
             let Some(place) = *place else { continue };
             let tls = match &listener.tls {
@@ -119,10 +134,45 @@ impl Held {
                 },
             };
             let manner = Manner { lane: listener.lane, http2: listener.http2, tls };
-            manners.insert(place, Arc::new(manner));
+            manners.listeners.insert(place, Arc::new(manner));
+        }
+        for service in plan.services.values() {
+            if let Some(tls) = &service.tls
+                && let Some(behind) = self.behind(&mut next, &service.name, tls, &plan.file, &mut renewed)
+            {
+                manners.nodes.insert(service.name.clone(), behind);
+            }
         }
         *self = next;
         (manners, renewed)
+    }
+
+    /// How nodes are spoken to: as their files say now, or as before where those are no good.
+    fn behind(
+        &mut self,
+        next: &mut Self,
+        service: &str,
+        tls: &plan::NodeTls,
+        file: &Path,
+        renewed: &mut Renewed,
+    ) -> Option<Arc<Behind>> {
+        let old = self.nodes.remove(service).filter(|(plan, ..)| plan == tls);
+        let made = match certificates::trust(tls) {
+            Ok(trust) => match old {
+                Some((plan, same, kept)) if same == trust => (plan, same, kept),
+                _ => {
+                    let behind = Behind::new(trust.clone(), tls.server_name.clone(), next.generation);
+                    (tls.clone(), trust, Arc::new(behind))
+                }
+            },
+            Err((mark, flaw)) => {
+                renewed.problems.push(Source::new(file, "").problem(mark, flaw.message).help(flaw.hint));
+                old?
+            }
+        };
+        let behind = Arc::clone(&made.2);
+        next.nodes.insert(service.to_owned(), made);
+        Some(behind)
     }
 
     fn tls(

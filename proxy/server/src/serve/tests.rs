@@ -117,6 +117,8 @@ fn service_plan() -> plan::Service {
         },
         key: None,
         nodes: Vec::new(),
+        tls: None,
+        protocol: plan::Protocol::Http1,
         health: None,
         retry: plan::Retry {
             attempts: 2,

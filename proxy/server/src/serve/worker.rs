@@ -68,7 +68,7 @@ async fn work(
 ) {
     let (stop, stopping) = watch::channel(false);
     let (running, mut all_ended) = mpsc::channel(1);
-    let proxy = proxy(index, &shared);
+    let proxy = proxy(index, &shared, manners.clone());
     let express = Express::new(index, shared.clone());
     let lane = |options| Arc::new(Lane::new(express.clone(), options, clock::now));
     let upgrades = lane(Options { upgrades_only: true, ..Options::default() });
@@ -101,10 +101,10 @@ async fn work(
     }
 }
 
-fn proxy(index: usize, shared: &Shared) -> Arc<HttpProxy<Gateway>> {
+fn proxy(index: usize, shared: &Shared, manners: watch::Receiver<Arc<Manners>>) -> Arc<HttpProxy<Gateway>> {
     let conf =
         ServerConf { threads: 1, max_retries: ATTEMPTS, upstream_keepalive_pool_size: POOL, ..ServerConf::default() };
-    let mut proxy = HttpProxy::new(Gateway::new(index, shared.clone()), Arc::new(conf));
+    let mut proxy = HttpProxy::new(Gateway::new(index, shared.clone(), manners), Arc::new(conf));
     proxy.h2_options = Some(http2::bounds());
     proxy.server_options = Some(http2::options());
     proxy.handle_init_modules();
