@@ -15,3 +15,5 @@ mod nodes;
 mod pipelining;
 #[path = "secure/stage.rs"]
 mod stage;
+#[path = "secure/tunnels.rs"]
+mod tunnels;

@@ -12,3 +12,5 @@ mod listeners;
 mod nodes;
 #[path = "secure/stage.rs"]
 mod stage;
+#[path = "secure/tunnels.rs"]
+mod tunnels;

@@ -29,6 +29,8 @@ pub(super) struct Way {
     /// Read and not yet written.
     pub(super) bytes: Vec<u8>,
     done: usize,
+    /// Whether the side that is written may hold back what it took.
+    held: bool,
     /// Bytes at the front that are not of the tunnel's protocol: the head of the 101.
     pub(super) before: usize,
     /// Whether the side that is read has ended.
@@ -81,9 +83,14 @@ impl Way {
         &self.bytes[self.done..]
     }
 
-    /// Whether all that came is through, and no more will come.
+    /// Whether all that came is through.
+    fn is_through(&self) -> bool {
+        self.waiting().is_empty() && !self.held
+    }
+
+    /// Whether no more will come either.
     fn is_over(&self) -> bool {
-        self.ended && self.waiting().is_empty()
+        self.ended && self.is_through()
     }
 
     fn poll_read(&mut self, task: &mut Context<'_>, from: &mut (impl AsyncRead + Unpin)) -> Poll<io::Result<usize>> {
@@ -117,8 +124,18 @@ impl Way {
             frames.pass(&piece[before..wrote]);
         }
         self.done += wrote;
+        self.held = true;
         self.passed += (wrote - before) as u64;
         Poll::Ready(Ok(wrote))
+    }
+}
+
+impl Way {
+    /// Lets go of what is held back; nothing is, on a plain socket.
+    fn poll_flush(&mut self, task: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin)) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(to).poll_flush(task);
+        self.held = flushed.is_pending();
+        flushed
     }
 }
 
@@ -192,7 +209,7 @@ impl<T: Trip> Tunnel<T> {
     /// Whether the client has answered our Close with its own (RFC 6455 §5.5.1): the server ends the connection then.
     fn is_answered(&self) -> bool {
         let answered = self.up.frames.as_ref().is_some_and(|frames| frames.is_closed() && frames.is_between());
-        answered && self.leaving.as_ref().is_some_and(|leaving| leaving.told) && self.down.waiting().is_empty()
+        answered && self.leaving.as_ref().is_some_and(|leaving| leaving.told) && self.down.is_through()
     }
 
     fn pass<F>(&mut self, at: &mut At<'_, '_, F>) -> Result<(), Side> {
@@ -203,6 +220,11 @@ impl<T: Trip> Tunnel<T> {
                     Poll::Pending => break,
                     Poll::Ready(wrote) => wrote.map_err(|_| Side::Node)?,
                 };
+            } else if self.up.held {
+                match self.up.poll_flush(at.task, &mut self.node) {
+                    Poll::Pending => break,
+                    Poll::Ready(flushed) => flushed.map_err(|_| Side::Node)?,
+                }
             } else if self.up.ended {
                 break;
             } else {
@@ -220,6 +242,11 @@ impl<T: Trip> Tunnel<T> {
                     Poll::Pending => return Ok(()),
                     Poll::Ready(wrote) => wrote.map_err(|_| Side::Client)?,
                 };
+            } else if self.down.held {
+                match self.down.poll_flush(at.task, at.client) {
+                    Poll::Pending => return Ok(()),
+                    Poll::Ready(flushed) => flushed.map_err(|_| Side::Client)?,
+                }
             } else if self.down.ended {
                 return Ok(());
             } else {

@@ -6,4 +6,5 @@ mod failures;
 mod leaving;
 mod refusals;
 mod rig;
+mod secured;
 mod tunnels;
