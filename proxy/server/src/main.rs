@@ -1,6 +1,6 @@
 //! The `pointsman` command.
 
-/// Takes no lock (ADR 0007): a worker must not wait for a thread that runs only when nobody else wants the core.
+/// Takes no lock (ADR 0009): a worker must not wait for a thread that runs only when nobody else wants the core.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
