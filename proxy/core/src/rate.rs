@@ -50,22 +50,28 @@ impl RateLimiter {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let cells: [&AtomicU64; ROWS] = std::array::from_fn(|row| &self.cells[place(hash, row)]);
         loop {
-            let seen = cells.map(|cell| cell.load(Ordering::Relaxed));
-            let (least, full) = (0..ROWS).map(|row| (row, seen[row])).min_by_key(|(_, full)| *full).unwrap_or((0, 0));
-            let full_at = full.max(now);
+            let seen = cells.map(|cell| cell.load(Ordering::SeqCst));
+            let full_at = seen.into_iter().fold(u64::MAX, u64::min).max(now);
             if let Some(early) = (full_at - now).checked_sub(self.slack).filter(|early| *early > 0) {
                 return Err(Duration::from_nanos(early));
             }
-            let next = full_at.saturating_add(self.cost);
-            // Two requests at once must not both take the same place in the cell that speaks for the key.
-            if cells[least].compare_exchange(full, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                for cell in cells {
-                    cell.fetch_max(next, Ordering::Relaxed);
-                }
+            if raise(&cells, &seen, full_at.saturating_add(self.cost)) {
                 return Ok(());
             }
         }
     }
+}
+
+/// Raises to `next` every cell that was seen below it; `false`: one of them has changed meanwhile, and what was counted
+/// on may be taken.
+///
+/// Each cell is exchanged against what was seen in it, never only raised, and in one order of all workers: of two
+/// requests that counted on the same place, the one that comes second to the first cell that both saw low fails there.
+/// Were only the lowest exchanged, the two could each find another lowest while the other's are half raised, and both
+/// be granted. What a failed round has raised stays: the round that it lost to has raised it as far.
+fn raise(cells: &[&AtomicU64], seen: &[u64], next: u64) -> bool {
+    let mut below = cells.iter().zip(seen.iter().copied()).filter(|(_, seen)| *seen < next);
+    below.all(|(cell, seen)| cell.compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst).is_ok())
 }
 
 /// The cell of a hash in a row: other bits of it for each.
