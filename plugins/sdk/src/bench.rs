@@ -152,6 +152,11 @@ impl<P: Policy> Bench<P> {
         self.proven(self.runtime.pick_again(request, attempt, tried), tried)
     }
 
+    /// The node that the host sends a request to after a pick: see [`Verdict::sent`].
+    pub fn sent(&self, request: &Request<'_>) -> Option<u32> {
+        self.pick(request).sent(request, self.members(), &[])
+    }
+
     /// The explanation of a pick.
     pub fn explain(&self, request: &Request<'_>) -> String {
         self.runtime.explain(request)
@@ -162,7 +167,7 @@ impl<P: Policy> Bench<P> {
     /// # Panics
     /// When a pick names no node.
     pub fn indices(&self, turns: impl IntoIterator<Item = u64>) -> Vec<u32> {
-        let index = |t| self.pick(&turn(t)).first().unwrap_or_else(|| panic!("no node was picked at turn {t}"));
+        let index = |t| self.sent(&turn(t)).unwrap_or_else(|| panic!("no node was picked at turn {t}"));
         turns.into_iter().map(index).collect()
     }
 
@@ -179,7 +184,7 @@ impl<P: Policy> Bench<P> {
 
     /// The name of the node that a key goes to, if any.
     pub fn home(&self, key: &str) -> Option<&str> {
-        let index = self.pick(&keyed(key)).first()?;
+        let index = self.sent(&keyed(key))?;
         self.members().node(index).map(|node| node.id.as_str())
     }
 
@@ -190,7 +195,7 @@ impl<P: Policy> Bench<P> {
     pub fn walk(&self, request: &Request<'_>) -> Vec<u32> {
         let mut tried = Vec::new();
         let mut verdict = self.pick(request);
-        while let Some(index) = verdict.first() {
+        while let Some(index) = verdict.sent(request, self.members(), &tried) {
             tried.push(index);
             verdict = self.pick_again(request, &tried);
         }

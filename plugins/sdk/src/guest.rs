@@ -8,7 +8,9 @@ use self::bindings::exports::pointsman::policy::routing as wire;
 use crate::heap::{Blocks, Pages, class};
 use crate::{KeyNeed, Node, Outcome, Policy, Request, Runtime, Standing, Verdict};
 
-/// What wit-bindgen makes of the contract.
+pub mod pick;
+
+/// What wit-bindgen makes of the contract, but for `pick`.
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, clippy::pedantic, reason = "generated")]
 pub mod bindings {
     wit_bindgen::generate!({
@@ -17,6 +19,7 @@ pub mod bindings {
         pub_export_macro: true,
         export_macro_name: "export_component",
         disable_run_ctors_once_workaround: true,
+        skip: ["pick"],
     });
 }
 
@@ -90,18 +93,10 @@ impl<P: Exported> wire::Guest for Component<P> {
         }
     }
 
-    #[inline]
-    fn pick(request: wire::Request) -> wire::Verdict {
-        match P::slot().get() {
-            Some(runtime) => verdict(runtime.pick(&view(&request))),
-            None => unset(),
-        }
-    }
-
     fn pick_again(request: wire::Request, attempt: u32, tried: Vec<u32>) -> wire::Verdict {
         match P::slot().get() {
             Some(runtime) => verdict(runtime.pick_again(&view(&request), attempt, &tried)),
-            None => unset(),
+            None => verdict(unset()),
         }
     }
 
@@ -132,8 +127,8 @@ impl<P: Exported> wire::Guest for Component<P> {
 }
 
 #[cold]
-fn unset() -> wire::Verdict {
-    verdict(Verdict::refuse(503, "the policy was not configured"))
+fn unset() -> Verdict {
+    Verdict::refuse(503, "the policy was not configured")
 }
 
 fn node(node: wire::Node) -> Node {

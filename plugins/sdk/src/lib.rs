@@ -81,6 +81,47 @@ macro_rules! export_policy {
 
             type Component = $crate::guest::Component<$policy>;
             $crate::guest::bindings::export_component!(Component with_types_in $crate::guest::bindings);
+            $crate::export_pick!($policy);
+        }
+    };
+}
+
+/// The export that [`guest::pick`] serves: sixteen flat values, the most that pass without a copy.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_pick {
+    ($policy:ty) => {
+        #[unsafe(export_name = "pointsman:policy/routing@1.0.0#pick")]
+        unsafe extern "C" fn pick(
+            turn: u64,
+            random: u64,
+            now_ms: u64,
+            has_key_hash: i32,
+            key_hash: u64,
+            has_key: i32,
+            key: usize,
+            key_length: usize,
+            has_owner: i32,
+            owner: u32,
+            has_loads: i32,
+            loads: usize,
+            loads_length: usize,
+            has_headers: i32,
+            headers: usize,
+            headers_length: usize,
+        ) -> *const $crate::guest::pick::Stored {
+            let arguments = $crate::guest::pick::Arguments {
+                turn,
+                random,
+                now_ms,
+                key_hash: (has_key_hash, key_hash),
+                key: (has_key, (key, key_length)),
+                owner: (has_owner, owner),
+                loads: (has_loads, (loads, loads_length)),
+                headers: (has_headers, (headers, headers_length)),
+            };
+            // SAFETY: only the host calls this, with what the canonical ABI says.
+            unsafe { $crate::guest::pick::pick::<$policy>(&arguments) }
         }
     };
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::Members;
+use crate::{Members, Request};
 
 /// What a policy answers. Indices are those of [`Members`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +11,9 @@ pub enum Verdict {
     Node(u32),
     /// Best first: the host walks down it.
     Ranked(Vec<u32>),
-    /// The one of these with the fewest requests under way as the host sends it; the first of several. Costs the same
-    /// however many nodes there are, where [`Needs::loads`](crate::Needs) hands over the loads of all.
+    /// The one of these with the fewest requests under way as the host sends it; of several the one whose turn it is.
+    /// None named: of all that may be picked. The host compares, so a policy need not be told the loads of all
+    /// ([`Needs::loads`](crate::Needs)).
     Lightest(Vec<u32>),
     /// This one or nobody: a key that must not be served elsewhere.
     Only(u32),
@@ -45,22 +46,25 @@ impl Verdict {
         Self::Refuse { status, reason: reason.into() }
     }
 
-    /// The node that is asked first, if any is; of the lightest the one that wins a tie ([`Verdict::among`] compares).
+    /// The node that is asked first, if the verdict says so much: which is the lightest only [`Verdict::sent`] tells.
     pub fn first(&self) -> Option<u32> {
         match self {
             Self::Node(index) | Self::Only(index) => Some(*index),
-            Self::Ranked(list) | Self::Lightest(list) => list.first().copied(),
-            Self::Park(_) | Self::Refuse { .. } => None,
+            Self::Ranked(list) => list.first().copied(),
+            Self::Lightest(_) | Self::Park(_) | Self::Refuse { .. } => None,
         }
     }
 
-    /// The node that is asked first when so many requests are under way at each, in member order.
-    pub fn among(&self, loads: &[u32]) -> Option<u32> {
-        let load = |index: &u32| loads.get(*index as usize).copied().unwrap_or(0);
-        match self {
-            Self::Lightest(list) => list.iter().copied().min_by_key(load),
-            other => other.first(),
-        }
+    /// The node that the host sends the request to: of the lightest, those in `tried` set aside, the one with the fewest
+    /// requests under way by `request.loads`, and of several the one whose turn it is.
+    pub fn sent(&self, request: &Request<'_>, members: &Members, tried: &[u32]) -> Option<u32> {
+        let Self::Lightest(list) = self else { return self.first() };
+        let named = if list.is_empty() { members.eligible() } else { list };
+        let free = || named.iter().copied().filter(|index| !tried.contains(index));
+        let lowest = free().map(|index| request.load(index)).min()?;
+        let mut ties = free().filter(|index| request.load(*index) == lowest);
+        let count = ties.clone().count() as u64;
+        ties.nth((request.turn % count) as usize)
     }
 
     /// This verdict when the nodes in `tried` are out of the question: see [`Policy::pick_again`](crate::Policy).
@@ -75,7 +79,7 @@ impl Verdict {
                 list.retain(|index| !tried.contains(index));
                 if list.is_empty() { untried(tried, random, members) } else { Self::Ranked(list) }
             }
-            Self::Lightest(mut list) => {
+            Self::Lightest(mut list) if !list.is_empty() => {
                 list.retain(|index| !tried.contains(index));
                 if list.is_empty() { untried(tried, random, members) } else { Self::Lightest(list) }
             }
@@ -96,6 +100,7 @@ impl Verdict {
             Self::Node(index) => format!("node {}", name(index)),
             Self::Only(index) => format!("node {} or nobody", name(index)),
             Self::Ranked(list) => format!("in this order: {}", list.iter().map(name).collect::<Vec<_>>().join(", ")),
+            Self::Lightest(list) if list.is_empty() => "the least loaded of all that are up".to_owned(),
             Self::Lightest(list) => {
                 format!("the least loaded of {}", list.iter().map(name).collect::<Vec<_>>().join(", "))
             }

@@ -60,9 +60,24 @@ fn the_lightest_of_what_is_left() {
     let bench = scripted(4);
     let verdict = bench.pick(&ask(4, 1, 0));
     assert_eq!(verdict, Verdict::Lightest(vec![1, 2, 3]));
-    assert_eq!(verdict.among(&[0, 2, 1, 1]), Some(2), "of equals the first");
-    assert_eq!(verdict.among(&[]), Some(1), "loads that were not told count as none");
+    let sent = |turn, loads, tried: &[u32]| {
+        verdict.sent(&Request { turn, loads, ..Request::default() }, bench.members(), tried)
+    };
+    let sent_of = |turn| (sent(turn, &[0, 2, 1, 1], &[]), sent(turn, &[0, 2, 1, 1], &[2]), sent(turn, &[], &[1]));
+    assert_eq!(sent_of(0), (Some(2), Some(3), Some(2)));
+    assert_eq!(sent_of(1), (Some(3), Some(3), Some(3)), "equals take turns");
+    assert_eq!(sent(0, &[], &[1, 2, 3]), None);
     assert!(verdict.describe(bench.members()).starts_with("the least loaded of "));
+    let all = Verdict::Lightest(Vec::new());
+    assert_eq!(
+        all.sent(&Request { loads: &[1, 0, 0, 1], turn: 3, ..Request::default() }, bench.members(), &[]),
+        Some(2)
+    );
+    assert_eq!(
+        all.without(&[1], 0, bench.members()),
+        Verdict::Lightest(Vec::new()),
+        "the host sets aside what was tried"
+    );
     assert_eq!(bench.pick_again(&ask(4, 1, 0), &[1, 3]), Verdict::Lightest(vec![2]));
 }
 

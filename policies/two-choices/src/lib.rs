@@ -28,7 +28,7 @@ impl Policy for TwoChoices {
     }
 }
 
-/// Two distinct nodes, of which the host takes the less loaded; among equals the first drawn, which is either as often.
+/// Two distinct nodes, of which the host takes the less loaded.
 #[inline]
 fn better(request: &Request<'_>, from: &[u32]) -> Verdict {
     match from {

@@ -30,7 +30,7 @@ fn each_rank_wins_as_often_as_pairs_say() {
     let loads: Vec<u32> = (0..8).collect();
     let mut counts = vec![0u64; 8];
     for t in 0..200_000 {
-        let picked = bench.pick(&turn(t)).among(&loads).unwrap();
+        let picked = bench.sent(&Request { loads: &loads, ..turn(t) }).unwrap();
         counts[picked as usize] += 1;
     }
     let shares: Vec<f64> = (0..8).map(|rank| f64::from(7 - rank)).collect();
@@ -54,7 +54,7 @@ fn the_fullest_node_stays_near_the_average() {
     let bench = Two::new("", nodes(1000));
     let mut loads = vec![0u32; 1000];
     for t in 0..10_000 {
-        let picked = bench.pick(&turn(t)).among(&loads).unwrap();
+        let picked = bench.sent(&Request { loads: &loads, ..turn(t) }).unwrap();
         loads[picked as usize] += 1;
     }
     let fullest = *loads.iter().max().unwrap();
@@ -66,8 +66,8 @@ proptest! {
     #[test]
     fn of_two_the_idle_one_wins(random in any::<u64>()) {
         let bench = Two::new("", nodes(2));
-        let request = Request { random, ..turn(0) };
-        prop_assert_eq!(bench.pick(&request).among(&[5, 4]), Some(1));
+        let request = Request { random, loads: &[5, 4], ..turn(0) };
+        prop_assert_eq!(bench.sent(&request), Some(1));
     }
 
     #[test]

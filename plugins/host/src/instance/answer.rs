@@ -32,6 +32,7 @@ pub(super) fn verdict(verdict: wire::Verdict, nodes: usize) -> Result<Verdict, F
         wire::Verdict::Node(node) => known(node, nodes).map(Verdict::Node),
         wire::Verdict::Only(node) => known(node, nodes).map(Verdict::Only),
         wire::Verdict::Ranked(list) => several(list, nodes).map(Verdict::Ranked),
+        wire::Verdict::Lightest(list) if list.is_empty() => Ok(Verdict::Lightest(SmallVec::new())),
         wire::Verdict::Lightest(list) => several(list, nodes).map(Verdict::Lightest),
         wire::Verdict::Park(ms) => Ok(Verdict::Park(ms)),
         wire::Verdict::Refuse(refusal) if (400..=599).contains(&refusal.status) => {

@@ -1,13 +1,14 @@
 //! Asks the policy, proves its verdict against the membership it was asked about, and falls back with a named reason.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{self, AtomicU64};
 
 use pointsman_config::plan::OnFault;
 
 use super::policy::{Ask, Fault, Needs, Policy, Verdict};
 use super::reason::Reason;
-use crate::cluster::membership::{Member, Membership};
+use crate::cluster::membership::Membership;
 
 /// Who decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl Picker {
             return Decision::Refuse(Reason::NoNode);
         }
         let wrong = match self.policy.pick(worker, membership, ask) {
-            Ok(verdict) => match prove(verdict, membership, ask.tried) {
+            Ok(verdict) => match prove(verdict, membership, ask) {
                 Ok(decision) => return decision,
                 Err(wrong) => {
                     self.policy.blame(wrong.fault);
@@ -107,7 +108,7 @@ impl Picker {
         if on_fault == OnFault::Refuse {
             return Decision::Refuse(Reason::Fault(wrong.fault));
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let turn = self.turn.fetch_add(1, atomic::Ordering::Relaxed);
         let nth = turn % count(membership, tried).max(1) as u64;
         let by = By::Fallback(wrong.fault);
         free(membership, tried)
@@ -140,7 +141,8 @@ fn named(membership: &Membership, tried: &[u32], index: u32) -> Named {
     }
 }
 
-fn prove(verdict: Verdict, membership: &Membership, tried: &[u32]) -> Result<Decision, Wrong> {
+fn prove(verdict: Verdict, membership: &Membership, ask: &Ask<'_>) -> Result<Decision, Wrong> {
+    let tried = ask.tried;
     let node = |index, only| Decision::Node { index, only, by: By::Policy };
     match verdict {
         Verdict::Node(index) => match named(membership, tried, index) {
@@ -164,7 +166,7 @@ fn prove(verdict: Verdict, membership: &Membership, tried: &[u32]) -> Result<Dec
             }
             Ok(Decision::Refuse(Reason::NoNode))
         }
-        Verdict::Lightest(indices) => lightest(&indices, membership, tried).map(|least| match least {
+        Verdict::Lightest(indices) => lightest(&indices, membership, ask).map(|least| match least {
             Some(index) => node(index, false),
             None => Decision::Refuse(Reason::NoNode),
         }),
@@ -176,22 +178,34 @@ fn prove(verdict: Verdict, membership: &Membership, tried: &[u32]) -> Result<Dec
     }
 }
 
-/// Of these nodes the free one with the fewest requests under way, the first of several.
-fn lightest(indices: &[u32], membership: &Membership, tried: &[u32]) -> Result<Option<u32>, Wrong> {
-    let mut least: Option<(u32, u32)> = None;
-    for &index in indices {
-        match named(membership, tried, index) {
-            Named::Free => {
-                let load = membership.get(index).map_or(u32::MAX, Member::load);
-                if least.is_none_or(|(_, lowest)| load < lowest) {
-                    least = Some((index, load));
-                }
-            }
-            Named::Taken => {}
-            Named::Stranger => return Err(Wrong::any(Fault::Stranger)),
-        }
+/// Of these nodes, or of all where none is named, the free one with the fewest requests under way; of several the one whose
+/// turn it is.
+fn lightest(indices: &[u32], membership: &Membership, ask: &Ask<'_>) -> Result<Option<u32>, Wrong> {
+    if indices.iter().any(|index| membership.get(*index).is_none()) {
+        return Err(Wrong::any(Fault::Stranger));
     }
-    Ok(least.map(|(index, _)| index))
+    let named = if indices.is_empty() { membership.eligible() } else { indices };
+    let loads = || {
+        let member = |index: &u32| membership.get(*index).map(|member| (*index, member));
+        let free =
+            named.iter().filter_map(member).filter(|(index, member)| member.eligible() && !ask.tried.contains(index));
+        free.map(|(index, member)| (index, member.load()))
+    };
+    let mut least = (None, u32::MAX, 0_u64);
+    for (index, load) in loads() {
+        least = match load.cmp(&least.1) {
+            Ordering::Less => (Some(index), load, 1),
+            Ordering::Equal => (least.0.or(Some(index)), load, least.2 + 1),
+            Ordering::Greater => least,
+        };
+    }
+    let (first, lowest, ties) = least;
+    if ties < 2 {
+        return Ok(first);
+    }
+    // Loads change meanwhile: where fewer are still as low, the first that was found is as good.
+    let nth = usize::try_from(ask.turn % ties).unwrap_or(0);
+    Ok(loads().filter(|(_, load)| *load == lowest).nth(nth).map_or(first, |(index, _)| Some(index)))
 }
 
 #[cfg(test)]

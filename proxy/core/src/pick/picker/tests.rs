@@ -88,20 +88,40 @@ fn a_ranking_with_a_stranger_before_the_first_free_node_is_a_fault() {
 }
 
 fn lightest(under_way: &[usize], standings: &[Standing], tried: &[u32]) -> Decision {
+    least(Verdict::Lightest(smallvec![2, 0, 1]), 0, under_way, standings, tried)
+}
+
+fn least(verdict: Verdict, turn: u64, under_way: &[usize], standings: &[Standing], tried: &[u32]) -> Decision {
     let members = stand(standings);
     let _guards: Vec<_> = under_way.iter().map(|index| members.members()[*index].node.load.enter(0)).collect();
-    let policy: Arc<dyn Policy> = one(Verdict::Lightest(smallvec![2, 0, 1]));
-    Picker::new(policy, None).pick(0, &members, &Ask { tried, ..Ask::default() })
+    let policy: Arc<dyn Policy> = one(verdict);
+    Picker::new(policy, None).pick(0, &members, &Ask { turn, tried, ..Ask::default() })
 }
 
 #[test]
 fn of_the_lightest_the_one_with_the_fewest_requests_is_taken() {
     assert_eq!(lightest(&[2, 2, 0], &[Up, Up, Up], &[]), by_policy(1));
     assert_eq!(lightest(&[2, 1], &[Up, Up, Up], &[]), by_policy(0));
-    assert_eq!(lightest(&[], &[Up, Up, Up], &[]), by_policy(2), "of equals the first that was named");
+    assert_eq!(lightest(&[], &[Up, Up, Up], &[]), by_policy(2), "of equals the one whose turn it is");
     assert_eq!(lightest(&[2, 0], &[Up, Down, Up], &[]), by_policy(2), "one that is down does not count");
     assert_eq!(lightest(&[], &[Up, Up, Up], &[2]), by_policy(0), "nor one that was tried");
     assert_eq!(lightest(&[], &[Down, Up, Up], &[1, 2]), Decision::Refuse(Reason::NoNode));
+}
+
+#[test]
+fn the_lightest_of_none_is_that_of_all() {
+    let all = |turn, under_way: &[usize], standings: &[Standing], tried: &[u32]| {
+        least(Verdict::Lightest(smallvec![]), turn, under_way, standings, tried)
+    };
+    assert_eq!(all(0, &[0, 2], &[Up, Up, Up], &[]), by_policy(1));
+    for turn in 0..9 {
+        assert_eq!(all(turn, &[], &[Up, Up, Up], &[]), by_policy((turn % 3) as u32), "equals take turns");
+        assert_eq!(all(turn, &[], &[Up, Down, Degraded], &[]), by_policy([0, 2][turn as usize % 2]));
+        assert_eq!(all(turn, &[0, 0, 1], &[Up, Up, Down], &[1]), by_policy(0), "whoever was tried is out");
+        // Caddy's fault: equals of an earlier, higher count stayed among the candidates.
+        assert_eq!(all(turn, &[0, 1], &[Up, Up, Up], &[]), by_policy(2));
+    }
+    assert_eq!(all(0, &[], &[Down, Up], &[1]), Decision::Refuse(Reason::NoNode));
 }
 
 #[test]
