@@ -86,7 +86,8 @@ fn measure_scenario(
             Err(problem) => results.left_out.push(format!("{scenario}: {entrant} is left out: {problem}")),
         }
     }
-    for proxy in &running {
+    // Idle connections are held by a client that does not speak TLS.
+    for proxy in running.iter().filter(|proxy| proxy.ca.is_none()) {
         let (idle, problem) = idle::measure(proxy, scenario, &terms.idle);
         results.idle.extend(idle);
         results.left_out.extend(problem);

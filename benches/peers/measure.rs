@@ -92,8 +92,12 @@ impl Load<'_> {
 
     fn run(&self, proxy: &Running, arguments: &[String]) -> Result<Report, String> {
         let out = self.folder.join("load.json");
-        let status = Command::new(self.tools.join("demo-load"))
-            .arg(format!("http://{}/", proxy.address))
+        let mut load = Command::new(self.tools.join("demo-load"));
+        match &proxy.ca {
+            Some(ca) => load.arg(format!("https://{}/", proxy.address)).arg("--ca").arg(ca),
+            None => load.arg(format!("http://{}/", proxy.address)),
+        };
+        let status = load
             .args(["--connections", &self.connections.to_string()])
             .args(self.scenario.arguments())
             .args(arguments)

@@ -18,6 +18,8 @@ pub(crate) struct Running {
     pub(crate) process: Process,
     /// Where it writes a line for each request, if it does.
     pub(crate) access_log: Option<PathBuf>,
+    /// The certificate that clients believe, if they speak TLS.
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// Starts a proxy and waits until it accepts. `folder`: where it gets a folder of its own.
@@ -33,6 +35,7 @@ pub(crate) fn start_proxy(
     let mut setup = setup::prepare(entrant, stage, listen, &dir, programs)?;
     let mut running = accepting(entrant.to_string(), &mut setup.command, listen, &setup.says)?;
     running.access_log = stage.access_log.then_some(setup.access_log);
+    running.ca = setup.ca;
     Ok(running)
 }
 
@@ -59,7 +62,7 @@ fn accepting(name: String, command: &mut Command, address: SocketAddr, says: &Pa
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    Ok(Running { name, address, process, access_log: None })
+    Ok(Running { name, address, process, access_log: None, ca: None })
 }
 
 /// nginx and HAProxy cannot tell which port the system gave them, so one is looked for first.

@@ -4,8 +4,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-/// One kind of work. A further one is a variant here and its rows in `bounds`; TLS, once our listeners speak it, also needs
-/// a certificate in each listener of `setup` and `https` in demo-load.
+/// One kind of work. A further one is a variant here and its rows in `bounds`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
     /// GET, 70-byte reply, round robin
@@ -25,13 +24,15 @@ pub(crate) enum Scenario {
     Modulo,
     /// GET, 70-byte reply, round robin, a connection for each request
     Fresh,
+    /// GET over TLS, 70-byte reply, round robin
+    Tls,
 }
 
 impl Scenario {
     /// Arguments of the load generator.
     pub(crate) fn arguments(self) -> &'static [&'static str] {
         match self {
-            Self::Small | Self::Thousand => &["--ask", "GET /"],
+            Self::Small | Self::Thousand | Self::Tls => &["--ask", "GET /"],
             Self::TenKib => &["--ask", "GET /bytes/10240"],
             Self::OneMib => &["--ask", "GET /bytes/1048576"],
             Self::Post => &["--ask", "POST /", "--body-size", "1024"],
@@ -56,6 +57,11 @@ impl Scenario {
             Self::OneMib => 500,
             _ => 5000,
         }
+    }
+
+    /// Whether clients speak TLS.
+    pub(crate) fn is_secure(self) -> bool {
+        self == Self::Tls
     }
 
     /// Whether the node depends on the header.

@@ -12,6 +12,7 @@ mod envoy;
 mod haproxy;
 mod nginx;
 mod ours;
+mod secure;
 
 /// What is the same for all that take part.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,8 @@ pub(crate) struct Setup {
     pub(crate) says: PathBuf,
     /// Where it logs requests if the stage wants that.
     pub(crate) access_log: PathBuf,
+    /// The certificate that clients believe, where they speak TLS.
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// What a configuration is written from.
@@ -42,6 +45,8 @@ struct Site<'a> {
     /// A folder of its own.
     dir: &'a Path,
     access_log: PathBuf,
+    /// What listeners show where clients speak TLS.
+    identity: Option<secure::Identity>,
 }
 
 /// Writes the configuration into `dir` and says how to start the proxy.
@@ -52,7 +57,9 @@ pub(crate) fn prepare(
     dir: &Path,
     programs: &Programs,
 ) -> Result<Setup, String> {
-    let site = Site { stage, listen, dir, access_log: dir.join("access.log") };
+    let identity = stage.scenario.is_secure().then(|| secure::Identity::issue(dir)).transpose()?;
+    let ca = identity.as_ref().map(|identity| identity.certificate.clone());
+    let site = Site { stage, listen, dir, access_log: dir.join("access.log"), identity };
     let mut says = dir.join("says.log");
     let command = match entrant.contender {
         Contender::Nginx => {
@@ -84,7 +91,7 @@ pub(crate) fn prepare(
             command(&programs.ours, &["run", "-c", &config, "--threads", &entrant.threads.to_string()])
         }
     };
-    Ok(Setup { command, says, access_log: site.access_log })
+    Ok(Setup { command, says, access_log: site.access_log, ca })
 }
 
 impl Site<'_> {

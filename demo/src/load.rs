@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 mod gauge;
 mod link;
 mod report;
+mod secure;
 mod shot;
 mod template;
 mod tickets;
@@ -22,6 +23,7 @@ mod worker;
 
 pub use gauge::Counts;
 pub use report::{Failures, Latency, Report, Sample};
+pub use secure::Trust;
 pub use template::Template;
 
 use gauge::Gauge;
@@ -58,6 +60,8 @@ pub struct LoadOptions {
     pub check: Option<Check>,
     /// What `{run}` stands for.
     pub run: String,
+    /// Speak TLS, to a server with a certificate that these vouch for.
+    pub tls: Option<Trust>,
 }
 
 /// One kind of request.
@@ -108,6 +112,7 @@ impl LoadOptions {
             accept: vec![200..=399],
             check: None,
             run: format!("{:x}", std::process::id()),
+            tls: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use pointsman_demo::bare::{self, BareHandle};
-use pointsman_demo::load::{self, Ask, End, Failures, LoadOptions, Report, Template};
+use pointsman_demo::load::{self, Ask, End, Failures, LoadOptions, Report, Template, Trust};
 use pointsman_demo::node::{self, NodeOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -171,4 +171,61 @@ fn options_that_make_no_sense_are_refused() {
         assert!(problem.contains(word), "{problem}");
     }
     assert_eq!(LoadOptions::new(to).end, End::Stopped);
+}
+
+/// A server that speaks TLS with a certificate for this address, and the certificate as a file.
+async fn secure_server() -> (SocketAddr, tempfile::NamedTempFile) {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), made.cert.pem()).expect("written");
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.key_pair.serialize_der()).into();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a certificate and its key");
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut read = [0; 1024];
+                // Requests of the generator are smaller than one record, and one is under way at a time.
+                while stream.read(&mut read).await.is_ok_and(|bytes| bytes > 0) {
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-node: tls\r\n\r\nok";
+                    if stream.write_all(answer).await.is_err() || stream.flush().await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (addr, file)
+}
+
+#[tokio::test]
+async fn over_tls_requests_are_counted_alike() {
+    let (addr, file) = secure_server().await;
+    let mut options = LoadOptions::new(addr).connections(3).requests(100);
+    options.tls = Some(Trust::read(file.path(), "127.0.0.1").expect("trust"));
+    let report = run(options).await;
+    assert_eq!((report.succeeded, report.failed, report.connections), (100, 0, 3), "{:?}", report.samples);
+    assert_eq!(report.nodes.get("tls"), Some(&100));
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_no_connection() {
+    let (addr, _) = secure_server().await;
+    let (_, other) = secure_server().await;
+    let mut options = LoadOptions::new(addr).connections(1).requests(1);
+    options.tls = Some(Trust::read(other.path(), "127.0.0.1").expect("trust"));
+    let report = run(options).await;
+    assert_eq!(report.failures, Failures { connect: 1, ..Failures::default() }, "{:?}", report.samples);
+    let empty = tempfile::NamedTempFile::new().expect("a file");
+    assert!(Trust::read(empty.path(), "127.0.0.1").err().is_some_and(|why| why.contains("no certificate in it")));
 }

@@ -41,14 +41,23 @@ pub(super) fn config(site: &Site<'_>) -> String {
             "typed_config": { "@type": type_of("access_loggers.file.v3.FileAccessLog"), "path": site.access_log },
         }]);
     }
+    let mut chain = json!({ "filters": [
+        { "name": "envoy.filters.network.http_connection_manager", "typed_config": manager },
+    ] });
+    if let Some(identity) = &site.identity {
+        chain["transport_socket"] = json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": type_of("transport_sockets.tls.v3.DownstreamTlsContext"),
+                "common_tls_context": { "tls_certificates": [{
+                    "certificate_chain": { "filename": identity.certificate },
+                    "private_key": { "filename": identity.key },
+                }] },
+            },
+        });
+    }
     json!({ "static_resources": {
-        "listeners": [{
-            "name": "front",
-            "address": address(site.listen),
-            "filter_chains": [{ "filters": [
-                { "name": "envoy.filters.network.http_connection_manager", "typed_config": manager },
-            ] }],
-        }],
+        "listeners": [{ "name": "front", "address": address(site.listen), "filter_chains": [chain] }],
         "clusters": clusters,
     } })
     .to_string()

@@ -24,7 +24,9 @@ pub(super) fn config(site: &Site<'_>, lua: bool) -> String {
     let log = ["", "    log stdout format raw local0\n    option httplog"][usize::from(site.stage.access_log)];
     // Bodies then go from socket to socket inside the kernel.
     let splice = ["", "    option splice-response"][usize::from(site.stage.tuned)];
+    let identity = site.identity.as_ref().map(|identity| format!(" ssl crt {}", identity.both.display()));
     include_str!("haproxy.cfg.in")
+        .replace("@identity@", identity.as_deref().unwrap_or_default())
         .replace("@splice@", splice)
         .replace("@lua@", &load)
         .replace("@log@", log)

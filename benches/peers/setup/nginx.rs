@@ -40,7 +40,13 @@ pub(super) fn config(site: &Site<'_>) -> Result<String, String> {
     };
     // A quarter of the system calls of its usual pages of 4 KiB; still larger ones fall out of the processor's cache.
     let buffers = "proxy_buffers 8 16k; proxy_buffer_size 16k; proxy_busy_buffers_size 32k;";
+    let (flag, identity) = site.identity.as_ref().map_or_else(Default::default, |identity| {
+        let (certificate, key) = (identity.certificate.display(), identity.key.display());
+        (" ssl", format!("ssl_certificate {certificate}; ssl_certificate_key {key};"))
+    });
     Ok(include_str!("nginx.conf.in")
+        .replace("@ssl@", flag)
+        .replace("@identity@", &identity)
         .replace("@buffers@", if site.stage.tuned { buffers } else { "" })
         .replace("@modules@", &modules)
         .replace("@lua@", &lua)

@@ -24,7 +24,12 @@ pub(super) fn config(site: &Site<'_>, lane: bool) -> String {
     } else {
         "off".to_owned()
     };
+    let identity = site.identity.as_ref().map(|identity| {
+        let (certificate, key) = (identity.certificate.display(), identity.key.display());
+        format!(", tls: {{ certificates: [{{ cert: \"{certificate}\", key: \"{key}\" }}] }}")
+    });
     include_str!("ours.yaml.in")
+        .replace("@identity@", identity.as_deref().unwrap_or_default())
         .replace("@listen@", &site.listen.to_string())
         .replace("@lane@", if lane { "on" } else { "off" })
         .replace("@access_log@", &access_log)

@@ -16,7 +16,12 @@ fn with_tuned<T>(scenario: Scenario, access_log: bool, tuned: bool, read: impl F
     let stage = Stage { scenario, nodes: &nodes, access_log, tuned };
     let dir = Path::new(DIR);
     let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-    read(&Site { stage: &stage, listen, dir, access_log: dir.join("access.log") })
+    let identity = scenario.is_secure().then(|| secure::Identity {
+        certificate: dir.join("front.pem"),
+        key: dir.join("front.key"),
+        both: dir.join("both.pem"),
+    });
+    read(&Site { stage: &stage, listen, dir, access_log: dir.join("access.log"), identity })
 }
 
 /// nginx's needs its Lua modules on this machine for `modulo`, and says so where they are missing.
@@ -40,8 +45,10 @@ fn texts(scenario: Scenario, access_log: bool) -> Vec<(&'static str, String)> {
 
 #[test]
 fn every_configuration_names_its_address_and_every_node_and_is_whole() {
-    for scenario in [Scenario::Small, Scenario::Modulo] {
+    for scenario in [Scenario::Small, Scenario::Modulo, Scenario::Tls] {
         for (name, text) in texts(scenario, false) {
+            let identity = text.contains("front.pem") || text.contains("both.pem");
+            assert_eq!(identity, scenario.is_secure(), "{name}, {scenario}\n{text}");
             for port in [8080, 9001, 9002, 9003] {
                 assert!(text.contains(&port.to_string()), "{name}, {scenario}: no {port} in\n{text}");
             }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use pointsman_demo::load::{self, Ask, End, Latency, LoadOptions, Pace, Report, Running, Template};
+use pointsman_demo::load::{self, Ask, End, Latency, LoadOptions, Pace, Report, Running, Template, Trust};
 use pointsman_demo::span;
 
 const EXAMPLES: &str = "\
@@ -19,6 +19,8 @@ Examples:
   Nine reads to one write, each request unique, the report as JSON:
     demo-load http://127.0.0.1:8080 --ask '9*GET /orders' --ask '1*POST /orders' \\
       --header 'x-request-unique: {run}-{n}' --body '{\"clOrdID\":\"{run}-{n}\"}' --json -
+  Over TLS, to a server whose certificate one of those in this file vouches for:
+    demo-load https://127.0.0.1:8443/orders --ca authorities.pem
 
 Templates: {n} the request's number from 0, {n%K} the same modulo K, {c} the connection's number, {run} the run's name.
 Exit code: 0 if nothing failed, 1 if something did, 2 if the load could not be started.";
@@ -27,7 +29,7 @@ Exit code: 0 if nothing failed, 1 if something did, 2 if the load could not be s
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Arguments {
-    /// Where to: http://HOST:PORT/PATH
+    /// Where to: http://HOST:PORT/PATH or https://HOST:PORT/PATH
     url: String,
     /// Connections, each with one request under way at a time
     #[arg(short, long, default_value_t = 8)]
@@ -59,6 +61,9 @@ struct Arguments {
     /// A connection for each request
     #[arg(long)]
     no_keep_alive: bool,
+    /// With https: certificates (PEM) that vouch for the server's, or the server's own
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// What {run} stands for (default: the process id)
     #[arg(long)]
     run: Option<String>,
@@ -155,8 +160,13 @@ fn print(report: &Report) {
 }
 
 fn options(arguments: Arguments) -> Result<LoadOptions, String> {
-    let (authority, path) = split(&arguments.url)?;
-    let mut options = LoadOptions::new(address(authority)?);
+    let (secure, authority, path) = split(&arguments.url)?;
+    let mut options = LoadOptions::new(address(authority, if secure { 443 } else { 80 })?);
+    options.tls = match (secure, &arguments.ca) {
+        (false, _) => None,
+        (true, Some(file)) => Some(Trust::read(file, host(authority))?),
+        (true, None) => return Err("https needs --ca FILE: the certificates that vouch for the server's".into()),
+    };
     options.host = Some(authority.to_owned());
     options.mix = if arguments.ask.is_empty() {
         vec![Ask { share: 1, method: "GET".into(), target: template(path)? }]
@@ -186,16 +196,28 @@ fn options(arguments: Arguments) -> Result<LoadOptions, String> {
     Ok(options)
 }
 
-fn split(url: &str) -> Result<(&str, &str), String> {
-    let rest = url.strip_prefix("http://").ok_or_else(|| format!("`{url}`: write it as http://HOST:PORT/PATH"))?;
-    Ok(match rest.find('/') {
-        Some(at) => rest.split_at(at),
-        None => (rest, "/"),
-    })
+/// Whether it is https, host and port, path.
+fn split(url: &str) -> Result<(bool, &str, &str), String> {
+    let (secure, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(rest), _) => (false, rest),
+        (None, Some(rest)) => (true, rest),
+        (None, None) => return Err(format!("`{url}`: write it as http://HOST:PORT/PATH or https://HOST:PORT/PATH")),
+    };
+    let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    Ok((secure, authority, path))
 }
 
-fn address(authority: &str) -> Result<SocketAddr, String> {
-    let with_port = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
+/// The host without its port, and without the brackets of an IPv6 address.
+fn host(authority: &str) -> &str {
+    match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => authority.split(':').next().unwrap_or(authority),
+    }
+}
+
+fn address(authority: &str, port: u16) -> Result<SocketAddr, String> {
+    let has_port = authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+    let with_port = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
     let mut found = with_port.to_socket_addrs().map_err(|problem| format!("{authority}: {problem}"))?;
     found.next().ok_or_else(|| format!("{authority} has no address"))
 }

@@ -6,9 +6,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::report::{Answered, Tally};
+use super::secure::{Trust, Wire};
 use crate::wire::{Body, Head, Malformed, parse_head};
 
 /// One read of the socket at most. Large, or the system calls for large replies would cost more than the server does; memory
@@ -31,14 +31,13 @@ pub(super) enum Fault {
 /// A connection with its read buffer.
 #[derive(Debug)]
 pub(super) struct Link {
-    stream: TcpStream,
+    stream: Wire,
     received: Vec<u8>,
 }
 
 impl Link {
-    pub(super) async fn open(to: SocketAddr) -> Result<Self, Fault> {
-        let stream = TcpStream::connect(to).await.map_err(Fault::Connect)?;
-        stream.set_nodelay(true).map_err(Fault::Connect)?;
+    pub(super) async fn open(to: SocketAddr, trust: Option<&Trust>) -> Result<Self, Fault> {
+        let stream = Wire::open(to, trust).await.map_err(Fault::Connect)?;
         Ok(Self { stream, received: Vec::with_capacity(READ) })
     }
 
@@ -50,6 +49,8 @@ impl Link {
         tally: &RefCell<Tally>,
     ) -> Result<(Answered, bool), Fault> {
         self.stream.write_all(request).await.map_err(Fault::Reset)?;
+        // TLS may hold back the last record of what it was given.
+        self.stream.flush().await.map_err(Fault::Reset)?;
         let mut begun = false;
         loop {
             let mut node = None;

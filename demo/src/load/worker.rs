@@ -99,7 +99,7 @@ impl<'a> Worker<'a> {
             let mut open = match link.take() {
                 Some(open) => open,
                 None => {
-                    let open = Link::open(run.options.to).await?;
+                    let open = Link::open(run.options.to, run.options.tls.as_ref()).await?;
                     run.tally.borrow_mut().connections += 1;
                     open
                 }
