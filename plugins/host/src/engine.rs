@@ -1,9 +1,12 @@
 //! The one wasmtime engine of a host, and the watchdog that advances its epoch.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::{Config, Engine, EngineWeak, OptLevel};
+
+use crate::functions::Functions;
 
 /// Time between two epochs: how finely the watchdog measures.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
@@ -33,6 +36,7 @@ pub(crate) fn new() -> wasmtime::Result<Engine> {
     config.cranelift_nan_canonicalization(true);
     config.relaxed_simd_deterministic(true);
     config.concurrency_support(false);
+    config.enable_incremental_compilation(Arc::new(Functions::default()))?;
     // A trap names the functions it passed through; eight are enough to find it.
     config.wasm_backtrace_max_frames(NonZeroUsize::new(8));
     config.generate_address_map(false);
@@ -50,4 +54,27 @@ pub(crate) fn watch(engine: &Engine) -> std::io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::component::Component;
+
+    use super::*;
+    use crate::builtin;
+
+    /// Nothing but time may depend on what was compiled before.
+    #[test]
+    fn functions_that_are_remembered_are_the_same_code() {
+        let code = |engine: &Engine, name| {
+            let component =
+                Component::from_binary(engine, builtin(name).expect("a built-in policy")).expect("a component");
+            component.serialize().expect("its code")
+        };
+        let fresh = code(&new().expect("an engine"), "round-robin");
+        let engine = new().expect("an engine");
+        code(&engine, "two-choices");
+        assert!(code(&engine, "round-robin") == fresh, "after another policy");
+        assert!(code(&engine, "round-robin") == fresh, "after itself");
+    }
 }

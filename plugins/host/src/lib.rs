@@ -18,6 +18,7 @@ mod contract;
 mod cpu;
 mod digest;
 mod engine;
+mod functions;
 mod host;
 mod instance;
 mod limits;
