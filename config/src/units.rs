@@ -72,7 +72,7 @@ fn scaled(number: &str, unit: u64) -> Option<u64> {
 pub(crate) fn show_duration(time: Duration) -> String {
     let nanos = time.as_nanos();
     for (unit, size) in [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000)] {
-        if nanos >= size && nanos % size == 0 {
+        if nanos >= size && nanos.is_multiple_of(size) {
             return format!("{}{unit}", nanos / size);
         }
     }
@@ -96,7 +96,7 @@ pub(crate) fn serialize_optional_duration<S: Serializer>(time: &Option<Duration>
 /// A size in the largest binary unit that keeps it whole, as [`size`] reads it.
 pub(crate) fn show_size(bytes: u64) -> String {
     for (unit, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
-        if bytes >= size && bytes % size == 0 {
+        if bytes >= size && bytes.is_multiple_of(size) {
             return format!("{}{unit}", bytes / size);
         }
     }

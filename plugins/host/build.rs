@@ -34,7 +34,8 @@ fn components(dist: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 fn render(components: &[(String, PathBuf)]) -> String {
     let mut out = String::from("&[\n");
     for (name, path) in components {
-        writeln!(out, "    ({name:?}, include_bytes!({path:?})),").expect("a String takes everything");
+        writeln!(out, "    ({name:?}, include_bytes!({:?})),", path.display().to_string())
+            .expect("a String takes everything");
     }
     out.push(']');
     out

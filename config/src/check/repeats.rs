@@ -25,7 +25,7 @@ pub(crate) fn check(node: &Node, checks: &Checks) {
         }
         Value::List(items) => items.iter().for_each(|item| check(item, checks)),
         Value::Tagged(tag) => {
-            checks.report(node.mark, format!("the tag {} means nothing here", quote(tag)), "remove it")
+            checks.report(node.mark, format!("the tag {} means nothing here", quote(tag)), "remove it");
         }
         _ => {}
     }

@@ -49,7 +49,7 @@ fn matching(route: &Fields, node: &Node) -> Option<Match> {
         || methods.len() != fields.one_or_list("methods").map_or(0, <[Node]>::len)
         || headers.len() != fields.map("headers").len()
         || node.kind() != "a mapping";
-    (!refused).then(|| Match { host, path, methods, headers })
+    (!refused).then_some(Match { host, path, methods, headers })
 }
 
 /// A host in lower case, perhaps with `*.` before it (any labels, one or more).

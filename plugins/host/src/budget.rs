@@ -70,7 +70,6 @@ pub(crate) fn begin(store: &mut Store<Tab>, budget: Budget) {
 /// The watchdog's look at a call. Wall time proves nothing on a busy machine, where a worker may be off its core for
 /// longer than a budget; so the first look notes the thread's processor time, and a later one stops the call when
 /// more than the budget has gone by since. A call that ends before the first look, as nearly all do, reads no clock.
-#[expect(clippy::needless_pass_by_value, reason = "wasmtime's callback signature")]
 #[expect(clippy::unnecessary_wraps, reason = "wasmtime's callback signature")]
 fn look(mut store: StoreContextMut<'_, Tab>) -> wasmtime::Result<UpdateDeadline> {
     let tab = store.data_mut();

@@ -61,7 +61,7 @@ impl Compiler {
             if let Ok(thread) = thread.try_recv() {
                 thread.hurry();
             }
-            result.recv_timeout(self.patience - modest)
+            result.recv_timeout(self.patience.saturating_sub(modest))
         });
         match compiled {
             Ok(compiled) => compiled.map_err(|e| LoadCause::Invalid(one_line(&e))),

@@ -71,7 +71,10 @@ const WHICH: u64 = 3;
 
 impl fmt::Debug for WasmPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WasmPolicy").field("versions", &self.versions).field("status", &self.status()).finish()
+        f.debug_struct("WasmPolicy")
+            .field("versions", &self.versions)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
     }
 }
 

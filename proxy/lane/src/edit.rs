@@ -66,7 +66,7 @@ pub(crate) fn request(
         Known::TransferEncoding | Known::Connection | Known::Hop | Known::Upgrade => false,
         Known::Expect | Known::MaxForwards | Known::Trailer | Known::Other => {
             let name = line.name.of(bytes);
-            !drops(name) && !(head.has_connection() && is_named(fields, bytes, name))
+            !(drops(name) || head.has_connection() && is_named(fields, bytes, name))
         }
     });
     if let Some(length) = head.padded_length() {

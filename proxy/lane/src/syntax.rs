@@ -106,7 +106,7 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
         }
         value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
     }
-    (value <= i64::MAX as u64).then_some(value)
+    i64::try_from(value).is_ok().then_some(value)
 }
 
 #[cfg(test)]

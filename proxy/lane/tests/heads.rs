@@ -16,7 +16,7 @@ fn request(bytes: &[u8], cuts: &[usize]) -> Result<(Parsed, Option<(usize, Frami
         match head.parse(&bytes[..end], &limits)? {
             Parsed::Partial => {}
             Parsed::Whole => return Ok((Parsed::Whole, Some((head.end(), head.framing(), head.lines().len())))),
-            foreign => return Ok((foreign, None)),
+            foreign @ Parsed::Foreign(_) => return Ok((foreign, None)),
         }
     }
     Ok((Parsed::Partial, None))

@@ -101,7 +101,7 @@ proptest! {
                     granted += 1;
                 }
             }
-            let most = f64::from(burst) + (now - began).as_secs_f64() * f64::from(per_second) * 1.000_001;
+            let most = f64::from(burst) + now.saturating_sub(began).as_secs_f64() * f64::from(per_second) * 1.000_001;
             prop_assert!(granted as f64 <= most + 1e-6, "{granted} of {most}");
         }
     }

@@ -102,7 +102,7 @@ mod tests {
         match payload {
             0..=125 => bytes.push(mask | payload as u8),
             126..=0xffff => {
-                bytes.push(mask | 126);
+                bytes.push(mask | 0x7e);
                 bytes.extend((payload as u16).to_be_bytes());
             }
             _ => {

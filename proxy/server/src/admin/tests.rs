@@ -79,6 +79,7 @@ impl Api {
         Self::start_with(None).await
     }
 
+    #[expect(clippy::unused_async, reason = "spawns, so it must run on a runtime")]
     async fn start_with(token: Option<&str>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("pointsman.yaml");

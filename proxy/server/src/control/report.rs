@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pointsman_core::cluster::membership::{Member, Standing};
 use pointsman_core::cluster::node::Source;
+use pointsman_core::cluster::roster::Entry;
 
 use super::batch::label;
 use super::service::Service;
@@ -29,7 +30,7 @@ impl Service {
         let checking = member.standing == Standing::Down && self.awaits_check(&spec.id);
         let entry = self.roster.get(&spec.id);
         let failure = entry.and_then(|entry| entry.failure());
-        let ejected = entry.and_then(|entry| entry.ejected_until());
+        let ejected = entry.and_then(Entry::ejected_until);
         let lease = self.leases.get(&spec.id).map(|lease| lease.until.saturating_sub(now));
         NodeReport {
             id: spec.id.clone(),

@@ -91,7 +91,7 @@ impl Arrival {
         match manner {
             Some(manner) => self.go_on(manner).await,
             None => {
-                log::warn!("{address}: a connection is closed, since no configuration in force says how to treat it")
+                log::warn!("{address}: a connection is closed, since no configuration in force says how to treat it");
             }
         }
     }

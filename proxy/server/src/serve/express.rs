@@ -74,7 +74,7 @@ impl Traffic for Express {
             tunnel: None,
             id: identity::Id::of(facts),
             exchange: Exchange::new(random),
-            timed: random % TIMED == 0,
+            timed: random.is_multiple_of(TIMED),
             idempotent: is_idempotent(facts.method()),
             last: None,
             noted: false,

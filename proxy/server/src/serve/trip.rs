@@ -141,9 +141,14 @@ impl Trip {
         self.last = Some((attempt.node, attempt.by));
         self.head_after = None;
         let started = Instant::now();
-        let _in_flight = attempt.in_flight;
-        self.attempt =
-            Some(Underway { _in_flight, started, sent: false, answered: None, noted: false, deadline: None });
+        self.attempt = Some(Underway {
+            _in_flight: attempt.in_flight,
+            started,
+            sent: false,
+            answered: None,
+            noted: false,
+            deadline: None,
+        });
     }
 
     /// What was decided when the attempt before failed.
