@@ -257,7 +257,7 @@ pub struct Retry {
 pub enum RetryOn {
     /// No connection: nothing was sent.
     Connect,
-    /// The connection ended before a response byte.
+    /// The connection ended before a response byte, or what came was no response.
     Reset,
     /// No response head in time.
     Timeout,

@@ -66,14 +66,14 @@ pub fn patience(rule: &Retry, idempotent: bool, attempt: u32, others: bool, long
     }
 }
 
-/// Whether a list of classes names a failure. No list names a malformed answer.
+/// Whether a list of classes names a failure. Whoever is told that the connection broke off wants to know of an answer
+/// that is none, too: `reset` names both.
 pub(crate) fn named(classes: &[RetryOn], class: FailureClass) -> bool {
     let class = match class {
         FailureClass::Connect => RetryOn::Connect,
-        FailureClass::Reset => RetryOn::Reset,
+        FailureClass::Reset | FailureClass::Malformed => RetryOn::Reset,
         FailureClass::Timeout => RetryOn::Timeout,
         FailureClass::Status(status) => RetryOn::Status(status),
-        FailureClass::Malformed => return false,
     };
     classes.contains(&class)
 }
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn what_was_sent_is_tried_again_only_if_idempotent() {
         let rule = rule(&[RetryOn::Reset, RetryOn::Timeout, RetryOn::Status(503)]);
-        for class in [FailureClass::Reset, FailureClass::Timeout, FailureClass::Status(503)] {
+        for class in [FailureClass::Reset, FailureClass::Malformed, FailureClass::Timeout, FailureClass::Status(503)] {
             assert!(allowed(&rule, failure(class, true), true, 1), "{class:?}");
             assert!(!allowed(&rule, failure(class, true), false, 1), "{class:?}");
             assert!(allowed(&rule, failure(class, false), false, 1), "{class:?}");

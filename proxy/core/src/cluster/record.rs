@@ -33,8 +33,6 @@ impl Record {
     pub fn note(&self, failures: &[RetryOn], outcome: Outcome) -> bool {
         let class = match outcome {
             Outcome::Answered(status) | Outcome::Failed(FailureClass::Status(status)) => FailureClass::Status(status),
-            // Whoever is told that the connection broke off wants to know of an answer that is none, too.
-            Outcome::Failed(FailureClass::Malformed) => FailureClass::Reset,
             Outcome::Failed(class) => class,
         };
         let failed = retry::named(failures, class);

@@ -28,6 +28,7 @@ pub(crate) struct Asked {
 enum Reply {
     Status(u16),
     Reset,
+    Garbage,
 }
 
 impl Puppet {
@@ -87,6 +88,11 @@ impl Asked {
     pub(crate) fn reset(self) {
         let _ = self.reply.send(Reply::Reset);
     }
+
+    /// Answers with something that is not HTTP, and stays.
+    pub(crate) fn garble(self) {
+        let _ = self.reply.send(Reply::Garbage);
+    }
 }
 
 async fn serve(stream: TcpStream, sender: mpsc::UnboundedSender<Asked>) -> std::io::Result<()> {
@@ -121,6 +127,7 @@ async fn serve(stream: TcpStream, sender: mpsc::UnboundedSender<Asked>) -> std::
                 let text = format!("HTTP/1.1 {status} Said\r\nContent-Length: 0\r\n\r\n");
                 stream.write_all(text.as_bytes()).await?;
             }
+            Ok(Reply::Garbage) => stream.write_all(b"SSH-2.0-OpenSSH\r\n\r\n").await?,
             Ok(Reply::Reset) | Err(_) => return Ok(()),
         }
     }

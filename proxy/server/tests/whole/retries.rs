@@ -52,3 +52,20 @@ async fn an_attempt_that_takes_too_long_goes_elsewhere_if_that_is_safe() {
     held.answer(202);
     assert_eq!(client.await.expect("runs"), 202);
 }
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_tried_elsewhere_if_that_is_safe() {
+    let (mut odd, mut good) = (Puppet::start().await, Puppet::start().await);
+    let proxy = proxy_with(&yaml(&[&odd, &good]).replace("timeout: 100ms", "on: [reset]")).await;
+    let addr = proxy.addr();
+    let get = tokio::spawn(async move { Request::get("/a").send(addr).await.expect("answered").status });
+    odd.next().await.garble();
+    good.next().await.answer(200);
+    assert_eq!(get.await.expect("runs"), 200);
+    // The turn is at the second node, which has its bad moment now. A POST that was sent is sent to nobody else.
+    let post = Request::post("/b", &serde_json::json!({}));
+    let post = tokio::spawn(async move { post.send(addr).await.expect("answered").status });
+    good.next().await.garble();
+    assert_eq!(post.await.expect("runs"), 502);
+    assert!(!odd.is_asked(), "a POST that was sent is not sent again");
+}
