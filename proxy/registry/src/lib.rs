@@ -10,4 +10,4 @@ mod store;
 
 pub use disk::{Disk, Folder};
 pub use state::{Change, Kept, Service, State};
-pub use store::{Opened, RegistryError, Store};
+pub use store::{Damage, Opened, RegistryError, Store};

@@ -76,11 +76,18 @@ pub enum Change {
         /// Whether it begins.
         on: bool,
     },
-    /// An ordinal was seen; the mark rises to it if it is lower.
+    /// An ordinal counts; the mark rises to it if it is lower.
     Ordinal {
         /// Service.
         service: String,
         /// The ordinal.
+        ordinal: u64,
+    },
+    /// An operator lowered the mark.
+    Lower {
+        /// Service.
+        service: String,
+        /// The mark from now on, if it was higher.
         ordinal: u64,
     },
 }
@@ -92,7 +99,8 @@ impl Change {
             Self::Put { service, .. }
             | Self::Remove { service, .. }
             | Self::Drain { service, .. }
-            | Self::Ordinal { service, .. } => service,
+            | Self::Ordinal { service, .. }
+            | Self::Lower { service, .. } => service,
         }
     }
 }
@@ -105,7 +113,7 @@ pub struct Service {
     pub nodes: BTreeMap<String, Kept>,
     /// Ids of nodes that are drained, static ones too.
     pub drains: BTreeSet<String>,
-    /// The highest ordinal ever.
+    /// The highest ordinal that ever counted.
     pub high_water: u64,
 }
 
@@ -121,14 +129,12 @@ impl State {
     pub fn apply(&mut self, change: &Change) {
         let service = self.services.entry(change.service().to_owned()).or_default();
         match change {
-            Change::Put { node, .. } => {
-                service.high_water = service.high_water.max(node.ordinal.unwrap_or(0));
-                service.nodes.insert(node.id.clone(), node.clone());
-            }
+            Change::Put { node, .. } => drop(service.nodes.insert(node.id.clone(), node.clone())),
             Change::Remove { id, .. } => drop(service.nodes.remove(id)),
             Change::Drain { id, on: true, .. } => drop(service.drains.insert(id.clone())),
             Change::Drain { id, on: false, .. } => drop(service.drains.remove(id)),
             Change::Ordinal { ordinal, .. } => service.high_water = service.high_water.max(*ordinal),
+            Change::Lower { ordinal, .. } => service.high_water = service.high_water.min(*ordinal),
         }
     }
 }

@@ -10,6 +10,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +77,19 @@ pub struct Opened {
     pub store: Store,
     /// Bytes at the end of the log that were not a whole record: a write that a crash cut short, never acknowledged.
     pub cut: usize,
+    /// What was damaged in the middle of the log, in a way that no crash of ours leaves behind.
+    pub damage: Option<Damage>,
+}
+
+/// Damage in a log: a fault of the disk, or an edit. What could be read around it is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The log.
+    pub file: PathBuf,
+    /// Offset and length in bytes of each stretch that could not be read.
+    pub stretches: Vec<(usize, usize)>,
+    /// The copy that was kept, or why there is none.
+    pub kept: Result<PathBuf, String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,18 +137,24 @@ impl Store {
         };
         let Checkpoint { log, mut state } = checkpoint;
         let bytes = read(&log_name(log))?.unwrap_or_default();
-        let cut = replay(&bytes, &mut state)
+        let Replay { damaged, cut } = replay(&bytes, &mut state)
             .map_err(|cause| RegistryError::Damaged { path: path.join(log_name(log)), cause })?;
-        // But for this, nothing is written here: a proxy whose disk is full still starts with the nodes it knew. A log
-        // with a torn end is left behind by the checkpoint that the first commit writes.
         let mut disk = disk;
+        let damage = (!damaged.is_empty()).then(|| {
+            // Copied before the log is left behind; a copy that fails must not keep the proxy from starting.
+            let aside = aside_name(log);
+            let kept = disk.replace(&aside, &bytes).map(|()| path.join(aside)).map_err(|cause| cause.to_string());
+            Damage { file: path.join(log_name(log)), stretches: damaged, kept }
+        });
+        // But for this, nothing is written here: a proxy whose disk is full still starts with the nodes it knew. A log
+        // with a torn end or damage is left behind by the checkpoint that the first commit writes.
         if let Err(cause) = disk.remove(&log_name(log - 1)) {
             log::warn!("{}: {} is of no use and could not be removed: {cause}", path.display(), log_name(log - 1));
         }
-        let length = (cut == 0).then_some(bytes.len());
+        let length = (cut == 0 && damage.is_none()).then_some(bytes.len());
         let path = path.to_owned();
         let store = Self { path, disk, state, log, length, checkpoint_length, log_bytes: LOG_BYTES, _lock: lock };
-        Ok(Opened { store, cut })
+        Ok(Opened { store, cut, damage })
     }
 
     /// The same store with another bound on the log's length than [`LOG_BYTES`], so that a test sees checkpoints.
@@ -204,26 +224,42 @@ impl Store {
     }
 }
 
-/// Carries out every record of a log; answers how many bytes at its end are no whole record.
+/// What a log held that is no record.
+struct Replay {
+    /// Offset and length of each stretch that a whole record follows.
+    damaged: Vec<(usize, usize)>,
+    /// Bytes at the end.
+    cut: usize,
+}
+
+/// Carries out every whole record of a log.
 ///
 /// A crash tears the last record only, since each was synced before the next was written. A whole record behind a
-/// broken one says that acknowledged changes are lost, and nobody but the operator can decide what then.
-fn replay(bytes: &[u8], state: &mut State) -> Result<usize, String> {
-    let mut rest = bytes;
-    while let Some((payload, after)) = frame::unwrap(rest) {
-        let at = bytes.len() - rest.len();
-        let changes: Vec<Change> =
-            serde_json::from_slice(payload).map_err(|e| format!("the record at byte {at} cannot be read: {e}"))?;
-        changes.iter().for_each(|change| state.apply(change));
-        rest = after;
-    }
-    match (1..rest.len()).find(|skip| frame::unwrap(&rest[*skip..]).is_some()) {
-        Some(skip) => {
-            let at = bytes.len() - rest.len();
-            Err(format!("the record at byte {at} is broken, and a whole one follows at byte {}", at + skip))
+/// broken one says that acknowledged changes are lost.
+fn replay(bytes: &[u8], state: &mut State) -> Result<Replay, String> {
+    let mut damaged = Vec::new();
+    let mut at = 0;
+    loop {
+        while let Some((payload, after)) = frame::unwrap(&bytes[at..]) {
+            let changes: Vec<Change> =
+                serde_json::from_slice(payload).map_err(|e| format!("the record at byte {at} cannot be read: {e}"))?;
+            changes.iter().for_each(|change| state.apply(change));
+            at = bytes.len() - after.len();
         }
-        None => Ok(rest.len()),
+        match (at + 1..bytes.len()).find(|next| frame::unwrap(&bytes[*next..]).is_some()) {
+            Some(next) => {
+                damaged.push((at, next - at));
+                at = next;
+            }
+            None => return Ok(Replay { damaged, cut: bytes.len() - at }),
+        }
     }
+}
+
+/// The name under which a damaged log is kept: seconds since 1970 tell two of the same number apart.
+fn aside_name(log: u64) -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}.damaged-{}", log_name(log), since.as_secs())
 }
 
 fn log_name(number: u64) -> String {

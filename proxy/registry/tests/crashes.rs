@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pointsman_registry::{Change, Kept, RegistryError, State, Store};
+use pointsman_registry::{Change, Kept, Opened, RegistryError, State, Store};
 
 fn put(number: u64) -> Change {
     let labels = [("rack".to_owned(), "r".repeat(number as usize % 40))].into();
@@ -42,24 +42,39 @@ fn torn_at_any_byte_the_last_whole_batch_is_there() {
         store.commit(&[put(99)]).expect("commits behind a torn end");
         drop(store);
         let (store, cut) = open(torn.path());
-        assert_eq!((store.state().services["oms"].high_water, cut), (99, 0), "torn at byte {length}");
+        assert!(store.state().services["oms"].nodes.contains_key("n99") && cut == 0, "torn at byte {length}");
     }
 }
 
 #[test]
-fn damage_in_the_middle_is_told_and_not_guessed_at() {
+fn damage_in_the_middle_is_told_and_kept_aside_and_the_rest_is_in_force() {
     let folder = tempfile::tempdir().expect("folder");
     let (mut store, _) = open(folder.path());
-    for number in 1..4 {
+    let log = folder.path().join("log.1");
+    let mut ends = Vec::new();
+    for number in 1..5 {
         store.commit(&[put(number)]).expect("commits");
+        ends.push(std::fs::metadata(&log).expect("log").len() as usize);
     }
     drop(store);
-    let log = folder.path().join("log.1");
     let mut bytes = std::fs::read(&log).expect("log");
-    bytes[20] ^= 1;
-    std::fs::write(&log, bytes).expect("damaged");
-    let error = Store::open(folder.path()).err().expect("refused").to_string();
-    assert!(error.contains("log.1: the file is damaged (the record at byte 0 is broken, and a whole one"), "{error}");
+    bytes[ends[0] + 20] ^= 1;
+    std::fs::write(&log, &bytes[..bytes.len() - 1]).expect("damaged and torn");
+    let Opened { mut store, cut, damage } = Store::open(folder.path()).expect("goes on");
+    let damage = damage.expect("told");
+    assert_eq!((damage.file, damage.stretches), (log, vec![(ends[0], ends[1] - ends[0])]));
+    assert_eq!(cut, ends[3] - ends[2] - 1, "the torn end is told apart");
+    let kept = damage.kept.expect("kept aside");
+    let name = kept.file_name().expect("a name").to_string_lossy().into_owned();
+    assert!(name.starts_with("log.1.damaged-"), "{name}");
+    assert_eq!(std::fs::read(&kept).expect("there"), bytes[..bytes.len() - 1]);
+    let nodes = |store: &Store| store.state().services["oms"].nodes.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(nodes(&store), ["n1", "n3"]);
+    store.commit(&[put(9)]).expect("commits behind the damage");
+    drop(store);
+    let Opened { store, cut, damage } = Store::open(folder.path()).expect("opens");
+    assert_eq!((nodes(&store), cut, damage), (vec!["n1".into(), "n3".into(), "n9".into()], 0, None));
+    assert!(kept.exists());
 }
 
 #[test]

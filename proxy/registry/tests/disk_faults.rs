@@ -82,6 +82,7 @@ fn change() -> impl Strategy<Value = Change> {
         (service(), id()).prop_map(|(service, id)| Change::Remove { service, id }),
         (service(), id(), any::<bool>()).prop_map(|(service, id, on)| Change::Drain { service, id, on }),
         (service(), 1u64..99).prop_map(|(service, ordinal)| Change::Ordinal { service, ordinal }),
+        (service(), 1u64..99).prop_map(|(service, ordinal)| Change::Lower { service, ordinal }),
     ]
 }
 

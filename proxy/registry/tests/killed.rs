@@ -30,7 +30,7 @@ fn child_that_commits_until_killed() {
     let from = store.state().services.get("oms").map_or(1, |s| s.high_water + 1);
     let mut out = std::io::stdout().lock();
     for number in from.. {
-        let mut batch = vec![put(number)];
+        let mut batch = vec![put(number), Change::Ordinal { service: "oms".into(), ordinal: number }];
         if number > 20 {
             batch.push(Change::Remove { service: "oms".into(), id: format!("n{}", number - 20) });
         }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use pointsman_registry::{RegistryError, Store};
+use pointsman_registry::{Damage, RegistryError, Store};
 
 use crate::metrics::Metrics;
 use crate::world::bus::Bus;
@@ -61,7 +61,25 @@ pub fn start(options: ControlOptions) -> Result<Control, StartError> {
         );
         bus.tell("registry-recovered", "", "", message);
     }
+    if let Some(damage) = &opened.damage {
+        bus.tell("registry-damaged", "", "", told(damage));
+    }
     launch(opened.store, metrics, bus).map(|(control, _)| control)
+}
+
+fn told(Damage { file, stretches, kept }: &Damage) -> String {
+    let places: Vec<String> =
+        stretches.iter().map(|(offset, length)| format!("{length} bytes at offset {offset}")).collect();
+    let kept = match kept {
+        Ok(copy) => format!("the damaged file is kept as {}", copy.display()),
+        Err(cause) => format!("no copy of it could be kept: {cause}"),
+    };
+    format!(
+        "{}: {} cannot be read, and acknowledged changes are lost with them; what is whole around them is in force, and {kept}. \
+         Check the disk; nodes that are missing join again, and drains that are missing have to be made anew",
+        file.display(),
+        places.join(", ")
+    )
 }
 
 /// Starts both threads on an open registry; answers the thread to wait for, too.
