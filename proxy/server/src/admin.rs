@@ -39,7 +39,7 @@ mod tests;
 pub use ready::Ready;
 
 /// Every path, with its methods and what it is for: what a 404 lists, and what the documentation must name.
-pub const PATHS: [(&str, &str, &str); 20] = [
+pub const PATHS: [(&str, &str, &str); 21] = [
     ("GET", "/", "the operator's page"),
     ("GET", "/livez", "200 while the process runs"),
     ("GET", "/readyz", "200 once every listener accepts and every service had its first checks"),
@@ -47,6 +47,7 @@ pub const PATHS: [(&str, &str, &str); 20] = [
     ("GET", "/v1/services", "every service with its nodes"),
     ("GET", "/v1/services/{service}", "one service with its nodes"),
     ("GET", "/v1/services/{service}/route?key=KEY", "which node a key goes to now, and why"),
+    ("POST", "/v1/services/{service}/high-water/lower", "lower the mark of ordinals to the nodes that are there"),
     ("GET", "/v1/services/{service}/nodes/{id}", "one node"),
     ("PUT", "/v1/services/{service}/nodes/{id}", "join"),
     ("DELETE", "/v1/services/{service}/nodes/{id}", "leave"),
@@ -134,6 +135,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services", get(services::list))
         .route("/v1/services/{service}", get(services::show))
         .route("/v1/services/{service}/route", get(explain::route))
+        .route("/v1/services/{service}/high-water/lower", post(services::lower))
         .route("/v1/services/{service}/nodes/{id}", node)
         .route("/v1/services/{service}/nodes/{id}/heartbeat", post(nodes::heartbeat))
         .route("/v1/services/{service}/nodes/{id}/drain", post(nodes::drain))

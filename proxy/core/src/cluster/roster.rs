@@ -18,6 +18,7 @@ use super::node::{Incarnation, Node, NodeSpec, Source};
 
 mod conflict;
 mod ejection;
+mod mark;
 mod standing;
 
 pub use conflict::{Conflict, Denial, Taken};
@@ -215,6 +216,7 @@ impl Roster {
     pub fn turned(&mut self, id: &str, incarnation: Incarnation, to: Transition, now: Duration) -> bool {
         let ramp = self.rules.slow_start.is_some();
         let Some(entry) = self.life(id, incarnation) else { return false };
+        let first = !entry.passed && to == Transition::Up;
         match to {
             Transition::Up if entry.condition == Condition::Up => return true,
             Transition::Up => {
@@ -228,6 +230,8 @@ impl Roster {
                 entry.warming = None;
             }
         }
+        let ordinal = entry.node.spec.ordinal.filter(|_| first);
+        self.high_water = self.high_water.max(ordinal.unwrap_or(0));
         self.dirty = true;
         true
     }
@@ -309,18 +313,12 @@ impl Roster {
         self.drains.contains(id)
     }
 
-    /// The highest ordinal that the service ever had; 0 when it numbers none of its nodes.
-    pub fn high_water(&self) -> u64 {
-        self.high_water
-    }
-
     fn life(&mut self, id: &str, incarnation: Incarnation) -> Option<&mut Entry> {
         let (id, ordinal) = self.places.get_key_value(id)?;
         self.entries.get_mut(&Place(*ordinal, Arc::clone(id))).filter(|e| e.node.incarnation == incarnation)
     }
 
     fn put(&mut self, spec: NodeSpec, source: Source, now: Duration) -> Join {
-        self.high_water = self.high_water.max(spec.ordinal.unwrap_or(0));
         let known = self.get(&spec.id).filter(|e| e.node.spec.address == spec.address && e.node.source == source);
         let (entry, what) = match known.cloned() {
             Some(entry) if entry.node.spec == spec => return Join::Same,
@@ -350,6 +348,7 @@ impl Roster {
     }
 
     fn insert(&mut self, entry: Entry) {
+        self.high_water = self.mark_with(&entry);
         let id: Arc<str> = entry.node.spec.id.as_str().into();
         let ordinal = entry.node.spec.ordinal.unwrap_or(u64::MAX);
         self.places.insert(Arc::clone(&id), ordinal);

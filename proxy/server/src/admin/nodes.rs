@@ -45,16 +45,19 @@ pub(super) fn bad_path(error: PathRejection) -> Problem {
 pub(super) async fn join(state: AppState, at: At, body: Body) -> Result<Response, Problem> {
     let (spec, ttl) = join::join(&at.id, &body::read(body, JSON_LIMIT).await?)?;
     let joined = state.parts.control.join(&at.service, spec, ttl).await?;
-    let (status, outcome) = match joined {
-        Joined::Created => (StatusCode::CREATED, "created"),
-        Joined::Renewed => (StatusCode::OK, "renewed"),
-    };
+    let Joined { created, drained } = joined;
+    let (status, outcome) = if created { (StatusCode::CREATED, "created") } else { (StatusCode::OK, "renewed") };
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-    let body = json!({ "service": at.service, "id": at.id, "outcome": outcome, "ttl_ms": ttl_ms });
+    let mut body =
+        json!({ "service": at.service, "id": at.id, "outcome": outcome, "ttl_ms": ttl_ms, "drained": drained });
+    if drained {
+        let path = format!("/v1/services/{}/nodes/{}/undrain", at.service, at.id);
+        body["next"] = format!("it was drained by an operator and takes nothing new; POST {path} ends that").into();
+    }
     let mut response = (status, Json(body)).into_response();
     // A service's name may hold what a header cannot; then the header is left out.
     let here = HeaderValue::try_from(format!("/v1/services/{}/nodes/{}", at.service, at.id));
-    if let (Joined::Created, Ok(here)) = (joined, here) {
+    if let (true, Ok(here)) = (created, here) {
         response.headers_mut().insert(header::LOCATION, here);
     }
     Ok(response)

@@ -47,6 +47,13 @@ pub(super) async fn show(state: AppState, name: Result<Path<String>, PathRejecti
     Ok(Json(json!(seen(&state.parts.world.load(), service))))
 }
 
+/// `POST /v1/services/{service}/high-water/lower`
+pub(super) async fn lower(state: AppState, name: Result<Path<String>, PathRejection>) -> Result<Json<Value>, Problem> {
+    let Path(name) = name.map_err(bad_path)?;
+    let mark = state.parts.control.lower_mark(&name).await?;
+    Ok(Json(json!({ "service": name, "high_water": mark.now, "was": mark.was })))
+}
+
 /// One node of a service, or a 404.
 pub(super) async fn node(state: &AppState, service: &str, id: &str) -> Result<SeenNode, Problem> {
     let service = seen(&state.parts.world.load(), find(&state.parts.control, service).await?);

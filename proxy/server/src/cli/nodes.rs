@@ -12,16 +12,21 @@ use super::table::{self, Cell};
 #[command(after_help = "\
 Examples:
   pointsman nodes                              every service and its nodes
+  pointsman nodes oms                          one service
   pointsman nodes -c pointsman.yaml --json     the same as JSON, for programs
   pointsman nodes drain oms oms-2              oms-2 finishes what it holds and gets nothing new
   pointsman nodes undrain oms oms-2            it gets new requests again
-  pointsman nodes remove oms oms-2             take a node that joined out of its service")]
+  pointsman nodes remove oms oms-2             take a node that joined out of its service
+  pointsman nodes lower-mark oms               forget ordinals above those of the nodes that are there")]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct NodesArgs {
     #[command(flatten)]
     target: Target,
     /// Print JSON as the proxy sends it.
     #[arg(long, global = true)]
     json: bool,
+    /// Show this service only.
+    service: Option<String>,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -34,6 +39,12 @@ enum Action {
     Undrain(Which),
     /// Take a node that joined out of its service. One that stands in the YAML is taken out there.
     Remove(Which),
+    /// Lower a service's high-water mark to the greatest ordinal of the nodes that are there, e.g. after one had joined
+    /// with a mistyped ordinal. Customers of a policy that counts in ordinals move.
+    LowerMark {
+        /// The service.
+        service: String,
+    },
 }
 
 /// One node.
@@ -47,19 +58,19 @@ struct Which {
 
 /// Runs the command.
 pub fn run(args: NodesArgs) -> ExitCode {
-    let NodesArgs { target, json, action } = args;
+    let NodesArgs { target, json, service, action } = args;
     finish(target.client().and_then(|client| match &action {
-        None => show(&client, json),
-        Some(action) => act(&client, action, json),
+        None => show(&client, service.as_deref(), json),
+        Some(Action::LowerMark { service }) => lower_mark(&client, service, json),
+        Some(Action::Drain(which)) => act(&client, which, ("POST", "/drain", "drains: it gets nothing new"), json),
+        Some(Action::Undrain(which)) => act(&client, which, ("POST", "/undrain", "may take new requests again"), json),
+        Some(Action::Remove(which)) => act(&client, which, ("DELETE", "", "is removed"), json),
     }))
 }
 
-fn act(client: &Client, action: &Action, json: bool) -> Result<(), Failure> {
-    let (method, which, suffix, done) = match action {
-        Action::Drain(which) => ("POST", which, "/drain", "drains: it gets nothing new"),
-        Action::Undrain(which) => ("POST", which, "/undrain", "may take new requests again"),
-        Action::Remove(which) => ("DELETE", which, "", "is removed"),
-    };
+/// `how`: method, what follows the node's path, and what is said once it is done.
+fn act(client: &Client, which: &Which, how: (&str, &str, &str), json: bool) -> Result<(), Failure> {
+    let (method, suffix, done) = how;
     let path = format!("/v1/services/{}/nodes/{}{suffix}", segment(&which.service), segment(&which.id));
     let answer = client.send(method, &path, b"")?;
     if json {
@@ -70,8 +81,23 @@ fn act(client: &Client, action: &Action, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(client: &Client, json: bool) -> Result<(), Failure> {
-    let answer = client.get_json("/v1/services")?;
+fn lower_mark(client: &Client, service: &str, json: bool) -> Result<(), Failure> {
+    let answer = client.send("POST", &format!("/v1/services/{}/high-water/lower", segment(service)), b"")?;
+    if json {
+        println!("{answer}");
+    } else {
+        println!("{service}: the high-water mark is {}, it was {}", answer["high_water"], answer["was"]);
+    }
+    Ok(())
+}
+
+fn show(client: &Client, service: Option<&str>, json: bool) -> Result<(), Failure> {
+    let answer = match service {
+        Some(service) => {
+            serde_json::json!({ "services": [client.get_json(&format!("/v1/services/{}", segment(service)))?] })
+        }
+        None => client.get_json("/v1/services")?,
+    };
     if json {
         println!("{answer:#}");
     } else {

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::desk::Desk;
 use super::service::{Before, Service};
-use crate::world::control::{Denied, Joined, Order};
+use crate::world::control::{Denied, Joined, Mark, Order};
 
 type Reply<T> = oneshot::Sender<Result<T, Denied>>;
 
@@ -86,6 +86,7 @@ impl Desk {
             Order::Report { reply } => drop(reply.send(self.report(now))),
             Order::Configure { plan, reply } => drop(reply.send(self.configure(&plan, now))),
             Order::FirstChecks { reply } => self.waiting.push(reply),
+            Order::LowerMark { service, reply } => drop(reply.send(self.lower_mark(&service, now))),
             Order::Join { .. } | Order::Heartbeat { .. } | Order::Leave { .. } | Order::Drain { .. } => {}
         }
     }
@@ -108,11 +109,13 @@ impl Desk {
             Err(denied) => drop(reply.send(Err(denied))),
             Ok((before, (join, change))) => {
                 batch.changes.extend(change);
-                let (what, joined) = match join {
-                    Join::Created => (What::Joined, Joined::Created),
-                    Join::Moved => (What::Moved, Joined::Created),
-                    Join::Described | Join::Same => (What::Quiet, Joined::Renewed),
+                let drained = self.services.get(&name).is_some_and(|service| service.roster.drained(&id));
+                let (what, created) = match join {
+                    Join::Created => (What::Joined, true),
+                    Join::Moved => (What::Moved, true),
+                    Join::Described | Join::Same => (What::Quiet, false),
                 };
+                let joined = Joined { created, drained };
                 batch.done.push(Done { service: name, id, before, what, reply: Answer::Join(reply, joined) });
             }
         }
@@ -185,9 +188,35 @@ impl Desk {
         }
     }
 
+    /// Lowers the high-water mark to the greatest ordinal that is there; written down first.
+    fn lower_mark(&mut self, name: &str, now: Duration) -> Result<Mark, Denied> {
+        let service = self.configured_service(name)?;
+        let (was, ordinal) = (service.roster.high_water(), service.roster.lowest_mark());
+        if ordinal < was {
+            let change = Change::Lower { service: name.to_owned(), ordinal };
+            self.storage.commit(vec![change], now).map_err(Denied::Storage)?;
+            let service = self.configured_service(name)?;
+            service.roster.lower_mark();
+            service.publish(now);
+            self.bus.tell(
+                "mark-lowered",
+                name,
+                "",
+                format!("the high-water mark of ordinals is {ordinal}, it was {was}"),
+            );
+        }
+        Ok(Mark { was, now: ordinal })
+    }
+
     fn tell(&self, service: &str, id: &str, what: What) {
         let (kind, message) = match what {
             What::Quiet => return,
+            What::Joined | What::Moved if self.services.get(service).is_some_and(|s| s.roster.drained(id)) => (
+                "node-joined",
+                format!(
+                    "node `{id}` joined, and takes nothing: it was drained before, and stays so until it is undrained"
+                ),
+            ),
             What::Joined => {
                 ("node-joined", format!("node `{id}` joined; it serves once it has passed its first check"))
             }

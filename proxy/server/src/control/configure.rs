@@ -88,8 +88,7 @@ fn put_in_force(service: &mut Service, planned: &plan::Service, now: Duration) -
         log::error!("service `{}` kept its nodes: {} clash(es) were not foreseen", service.name, conflicts.len());
     }
     service.plan = Some(planned.clone());
-    let mark = service.roster.high_water();
-    (mark > before).then(|| Change::Ordinal { service: service.name.to_string(), ordinal: mark })
+    service.mark_since(before)
 }
 
 fn ramp(rule: plan::SlowStart) -> Ramp {

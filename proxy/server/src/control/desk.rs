@@ -117,6 +117,7 @@ impl Desk {
     /// What health checks brought.
     fn found(&mut self, findings: impl Iterator<Item = Finding>, now: Duration) {
         let mut touched: BTreeSet<Arc<str>> = BTreeSet::new();
+        let mut changes = Vec::new();
         for Finding { service: name, node, incarnation, news } in findings {
             let Some(service) = self.services.get_mut(&*name) else { continue };
             let why = news.failure.as_ref().map(|f| Arc::clone(&f.reason));
@@ -124,9 +125,11 @@ impl Desk {
                 service.roster.failed(&node, incarnation, failure);
             }
             let Some(to) = news.transition else { continue };
+            let mark = service.roster.high_water();
             if !service.roster.turned(&node, incarnation, to, now) {
                 continue;
             }
+            changes.extend(service.mark_since(mark));
             touched.insert(Arc::clone(&name));
             match to {
                 Transition::Up => {
@@ -140,6 +143,8 @@ impl Desk {
                 }
             }
         }
+        // Written down before anybody routes by it.
+        self.storage.owe(changes, now);
         for name in touched {
             if let Some(service) = self.services.get_mut(&*name) {
                 service.publish(now);

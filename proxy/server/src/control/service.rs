@@ -108,22 +108,25 @@ impl Service {
     }
 
     /// A node joins. The change is to be written unless nothing of it is new.
-    pub(super) fn join(
-        &mut self,
-        spec: NodeSpec,
-        ttl: Duration,
-        now: Duration,
-    ) -> Result<(Join, Option<Change>), Denied> {
+    pub(super) fn join(&mut self, spec: NodeSpec, ttl: Duration, now: Duration) -> Result<(Join, Vec<Change>), Denied> {
         let id = spec.id.clone();
         let kept = Kept::new(&spec, ttl);
         if self.leases.get(&id).is_some() && !self.leases.alive(&id, now) {
             // It lapsed since the last tick: what joins is a new life.
             self.roster.lapse(&id);
         }
+        let mark = self.roster.high_water();
         let join = self.roster.join(spec, now).map_err(|denial| self.denied(&id, denial))?;
         let same = join == Join::Same && self.leases.get(&id).is_some_and(|lease| lease.ttl == ttl);
         self.leases.grant(id, ttl, now);
-        Ok((join, (!same).then(|| Change::Put { service: self.name.to_string(), node: kept })))
+        let put = (!same).then(|| Change::Put { service: self.name.to_string(), node: kept });
+        Ok((join, put.into_iter().chain(self.mark_since(mark)).collect()))
+    }
+
+    /// What is to be written of a mark that was `before`.
+    pub(super) fn mark_since(&self, before: u64) -> Option<Change> {
+        let ordinal = self.roster.high_water();
+        (ordinal > before).then(|| Change::Ordinal { service: self.name.to_string(), ordinal })
     }
 
     pub(super) fn heartbeat(&mut self, id: &str, load: Option<ReportedLoad>, now: Duration) -> Result<(), Denied> {

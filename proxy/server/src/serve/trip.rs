@@ -66,6 +66,13 @@ struct Underway {
     deadline: Option<Deadline>,
 }
 
+impl Underway {
+    fn new(in_flight: InFlight) -> Self {
+        let started = Instant::now();
+        Self { _in_flight: in_flight, started, sent: false, answered: None, noted: false, deadline: None }
+    }
+}
+
 impl Trip {
     pub(super) fn new() -> Self {
         let random = rand::random();
@@ -140,15 +147,7 @@ impl Trip {
     pub(super) fn begin(&mut self, attempt: Attempt) {
         self.last = Some((attempt.node, attempt.by));
         self.head_after = None;
-        let started = Instant::now();
-        self.attempt = Some(Underway {
-            _in_flight: attempt.in_flight,
-            started,
-            sent: false,
-            answered: None,
-            noted: false,
-            deadline: None,
-        });
+        self.attempt = Some(Underway::new(attempt.in_flight));
     }
 
     /// What was decided when the attempt before failed.

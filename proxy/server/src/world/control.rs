@@ -37,6 +37,8 @@ pub enum Order {
     Report { reply: oneshot::Sender<Vec<ServiceReport>> },
     /// Put the plan in force; answers the feed of each of its services.
     Configure { plan: Arc<Plan>, reply: oneshot::Sender<Result<BTreeMap<String, Arc<Feed>>, Vec<Clash>>> },
+    /// Lower a service's high-water mark to the greatest ordinal of the nodes that are there.
+    LowerMark { service: String, reply: oneshot::Sender<Result<Mark, Denied>> },
     /// Wait until every service has had the first round of checks.
     FirstChecks { reply: oneshot::Sender<()> },
 }
@@ -99,11 +101,21 @@ impl Feed {
 
 /// What became of a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Joined {
-    /// It was not there, or it stands at a new address now: a new incarnation.
-    Created,
-    /// It was there; its lease is renewed and its description brought up to date.
-    Renewed,
+pub struct Joined {
+    /// It was not there, or it stands at a new address now: a new incarnation. Otherwise its lease is renewed and its
+    /// description brought up to date.
+    pub created: bool,
+    /// An operator drained it, before its lease lapsed perhaps, and nobody has undrained it since.
+    pub drained: bool,
+}
+
+/// What became of a high-water mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Before.
+    pub was: u64,
+    /// From now on.
+    pub now: u64,
 }
 
 /// Why an order was not carried out.
@@ -163,7 +175,7 @@ pub struct ServiceReport {
     pub policy: String,
     /// Membership version.
     pub version: u64,
-    /// The highest ordinal the service ever had; kept on disk, lowered by nothing but an explicit change.
+    /// The highest ordinal that ever counted; kept on disk, lowered by nothing but [`Order::LowerMark`].
     pub high_water: u64,
     /// Nodes in member order.
     pub nodes: Vec<NodeReport>,
@@ -260,6 +272,11 @@ impl Control {
     /// See [`Order::Configure`].
     pub async fn configure(&self, plan: Arc<Plan>) -> Result<Result<BTreeMap<String, Arc<Feed>>, Vec<Clash>>, Denied> {
         self.ask(|reply| Order::Configure { plan, reply }).await
+    }
+
+    /// See [`Order::LowerMark`].
+    pub async fn lower_mark(&self, service: &str) -> Result<Mark, Denied> {
+        self.ask(|reply| Order::LowerMark { service: service.into(), reply }).await?
     }
 
     /// See [`Order::FirstChecks`].

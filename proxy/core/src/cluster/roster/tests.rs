@@ -264,6 +264,7 @@ fn what_could_not_be_written_is_taken_back() {
     saved.push(roster.save("k"));
     roster.join(spec("k", 9, 4), T0).expect("joined");
     saved.push(roster.save("a"));
+    turn(&mut roster, "k", Transition::Up, T0);
     roster.drain("a", true).expect("drained");
     assert_eq!(roster.high_water(), 9);
     for saved in saved.into_iter().rev() {
@@ -287,4 +288,34 @@ fn what_the_registry_kept_comes_back_unchecked() {
     assert_eq!(roster.get("k").expect("there").condition(), Condition::Unchecked);
     assert_eq!(roster.published().high_water(), 17);
     assert_eq!(roster.drain("gone", false), Ok(true));
+}
+
+#[test]
+fn a_mistyped_ordinal_counts_for_nothing_before_its_node_passed_a_check() {
+    let mut roster = roster(UNCHECKED, &[spec("a", 1, 1)]);
+    roster.join(spec("j", 2, 2), T0).expect("joined");
+    roster.join(spec("typo", 300, 3), T0).expect("joined");
+    assert_eq!(roster.high_water(), 1);
+    turn(&mut roster, "j", Transition::Up, T0);
+    assert_eq!(roster.publish(T0).expect("changed").high_water(), 2);
+    turn(&mut roster, "typo", Transition::Down, T0);
+    assert_eq!(roster.high_water(), 2);
+    turn(&mut roster, "typo", Transition::Up, T0);
+    assert_eq!(roster.publish(T0).expect("changed").high_water(), 300);
+}
+
+#[test]
+fn a_mark_is_lowered_to_the_nodes_that_are_there_and_never_raised_by_that() {
+    let mut roster = roster(UNCHECKED, &[spec("a", 1, 1)]);
+    for (id, ordinal) in [("j", 2), ("typo", 300)] {
+        roster.join(spec(id, ordinal, ordinal as u16), T0).expect("joined");
+        turn(&mut roster, id, Transition::Up, T0);
+    }
+    assert_eq!(roster.lowest_mark(), 300, "the node is still there");
+    roster.leave("typo").expect("left");
+    assert_eq!(roster.high_water(), 300);
+    roster.lower_mark();
+    assert_eq!(roster.publish(T0).expect("changed").high_water(), 2);
+    roster.join(spec("unchecked", 9, 9), T0).expect("joined");
+    assert_eq!(roster.lowest_mark(), 2);
 }

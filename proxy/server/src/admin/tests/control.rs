@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc::Receiver;
 
-use crate::world::control::{Denied, Joined, NodeReport, Order, ReportedLoad, ServiceReport};
+use crate::world::control::{Denied, Joined, Mark, NodeReport, Order, ReportedLoad, ServiceReport};
 
 /// Answers until nobody asks any more. Ids decide what happens: `taken`, `storage` and `invalid` are denied so.
 pub(super) async fn answer(mut orders: Receiver<Order>) {
@@ -24,7 +24,8 @@ pub(super) async fn answer(mut orders: Receiver<Order>) {
                         report.labels.clone_from(&spec.labels);
                         report.lease_ms = Some(ttl.as_millis() as u64);
                         let old = nodes.insert(spec.id.clone(), report);
-                        Ok(if old.is_some() { Joined::Renewed } else { Joined::Created })
+                        let drained = old.as_ref().is_some_and(|old| old.standing == "draining");
+                        Ok(Joined { created: old.is_none(), drained })
                     },
                     Err,
                 ));
@@ -43,6 +44,10 @@ pub(super) async fn answer(mut orders: Receiver<Order>) {
             Order::Drain { service, id, drain, reply } => {
                 let standing = if drain { "draining" } else { "up" };
                 let _ = reply.send(with(&mut nodes, &service, &id, |node| node.standing = standing));
+            }
+            Order::LowerMark { service, reply } => {
+                let mark = Mark { was: 40, now: 1 };
+                let _ = reply.send(if service == "oms" { Ok(mark) } else { Err(Denied::NoService(service)) });
             }
             Order::Report { reply } => {
                 let nodes = nodes.values().cloned().collect();

@@ -10,7 +10,7 @@ async fn a_node_joins_renews_drains_and_leaves() {
     let body = r#"{"address": "127.0.0.1:9101", "ordinal": 4, "weight": 3, "zone": "z", "labels": {"a": "b"}, "ttl": "800ms"}"#;
     let created = api.send("PUT", NODE, body).await;
     assert_eq!((created.status, created.header("location")), (201, Some(NODE)));
-    assert_eq!(created.json()["outcome"], "created");
+    assert_eq!((&created.json()["outcome"], &created.json()["drained"]), (&"created".into(), &false.into()));
     assert_eq!(created.json()["ttl_ms"], 800);
 
     let seen = api.get(NODE).await.json();
@@ -28,6 +28,10 @@ async fn a_node_joins_renews_drains_and_leaves() {
 
     assert_eq!(api.send("POST", &format!("{NODE}/drain"), "").await.json()["outcome"], "draining");
     assert_eq!(api.get(NODE).await.json()["standing"], "draining");
+    let again = api.send("PUT", NODE, body).await.json();
+    assert_eq!(again["drained"], true, "{again}");
+    assert!(again["next"].as_str().expect("a cure").contains("/nodes/oms-1/undrain"), "{again}");
+    assert_eq!(api.send("POST", &format!("{NODE}/drain"), "").await.status, 200);
     assert_eq!(api.send("POST", &format!("{NODE}/undrain"), "").await.status, 200);
     assert_eq!(api.get(NODE).await.json()["standing"], "up");
 
@@ -79,4 +83,12 @@ async fn bodies_that_are_wrong_name_the_field() {
     api.send("PUT", "/v1/services/oms/nodes/a%20b", "{}").await.problem(400, "bad-id");
     api.send("PUT", "/v1/services/oms/nodes/%FF", "{}").await.problem(400, "bad-path");
     api.send("PUT", NODE, &format!("{{\"zone\": \"{}\"}}", "x".repeat(70_000))).await.problem(413, "too-large");
+}
+
+#[tokio::test]
+async fn the_mark_of_ordinals_can_be_lowered() {
+    let api = Api::start().await;
+    let lowered = api.send("POST", "/v1/services/oms/high-water/lower", "").await;
+    assert_eq!((lowered.status, &lowered.json()["high_water"], &lowered.json()["was"]), (200, &1.into(), &40.into()));
+    api.send("POST", "/v1/services/nobody/high-water/lower", "").await.problem(404, "no-service");
 }

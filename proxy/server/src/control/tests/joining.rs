@@ -4,6 +4,8 @@ use super::*;
 use crate::world::control::{Denied, Joined, ReportedLoad};
 
 const SHORTEST: Duration = Duration::from_millis(300);
+const CREATED: Joined = Joined { created: true, drained: false };
+const RENEWED: Joined = Joined { created: false, drained: false };
 
 async fn open_room() -> (tempfile::TempDir, Room, Arc<Feed>) {
     let folder = tempfile::tempdir().expect("folder");
@@ -16,7 +18,7 @@ async fn open_room() -> (tempfile::TempDir, Room, Arc<Feed>) {
 async fn a_node_that_joined_serves_after_its_first_check_and_not_before() {
     let (_folder, mut room, feed) = open_room().await;
     let node = Node::start(None).await;
-    assert_eq!(room.control.join("oms", spec("j", 1, node.address), LONG).await, Ok(Joined::Created));
+    assert_eq!(room.control.join("oms", spec("j", 1, node.address), LONG).await, Ok(CREATED));
     assert_eq!(standing(&feed.cell.load(), "j"), Some(Standing::Down));
     assert_eq!(room.node("j").await.standing, "checking");
     node.status.send_replace(Some(200));
@@ -25,7 +27,7 @@ async fn a_node_that_joined_serves_after_its_first_check_and_not_before() {
     room.heard("node-up", "j").await;
     // Joining again is a renewal, and changes nothing that can be seen.
     let before = feed.cell.load_full();
-    assert_eq!(room.control.join("oms", spec("j", 1, node.address), LONG).await, Ok(Joined::Renewed));
+    assert_eq!(room.control.join("oms", spec("j", 1, node.address), LONG).await, Ok(RENEWED));
     assert!(Arc::ptr_eq(&before, &feed.cell.load_full()));
 }
 
@@ -70,7 +72,7 @@ async fn who_does_not_renew_is_out_and_must_join_again() {
     assert_eq!(room.heard("lease-lost", "lost").await.service, "oms");
     assert!(room.metrics.render().contains(r#"pointsman_leases_lost_total{service="oms"} "#));
     let back = room.control.join("oms", spec("lost", 2, node.address), LONG).await;
-    assert_eq!(back, Ok(Joined::Created));
+    assert_eq!(back, Ok(CREATED));
 }
 
 #[tokio::test]
@@ -100,7 +102,7 @@ async fn another_address_is_checked_anew() {
     let (old, new) = (Node::start(Some(200)).await, Node::start(None).await);
     room.control.join("oms", spec("j", 1, old.address), LONG).await.expect("joined");
     let first = until(&feed, |m| standing(m, "j") == Some(Standing::Up)).await;
-    assert_eq!(room.control.join("oms", spec("j", 1, new.address), LONG).await, Ok(Joined::Created));
+    assert_eq!(room.control.join("oms", spec("j", 1, new.address), LONG).await, Ok(CREATED));
     let moved = feed.cell.load_full();
     assert_eq!(standing(&moved, "j"), Some(Standing::Down));
     assert!(moved.members()[0].node.incarnation > first.members()[0].node.incarnation);
@@ -158,4 +160,20 @@ async fn a_thousand_joins_and_leaves_are_carried_out_in_order() {
             .iter()
             .all(|m| m.node.spec.id.ends_with("-again") == (m.node.spec.ordinal.unwrap_or(0) % 2 == 1))
     );
+}
+
+#[tokio::test]
+async fn a_drain_outlives_a_lapse_and_whoever_joins_again_is_told_so() {
+    let (_folder, mut room, feed) = open_room().await;
+    let node = Node::start(Some(200)).await;
+    room.control.join("oms", spec("j", 1, node.address), SHORTEST).await.expect("joined");
+    room.control.drain("oms", "j", true).await.expect("drained");
+    until(&feed, |m| ids(m).is_empty()).await;
+    room.heard("lease-lost", "j").await;
+    let back = room.control.join("oms", spec("j", 1, node.address), LONG).await;
+    assert_eq!(back, Ok(Joined { created: true, drained: true }));
+    let told = room.heard("node-joined", "j").await.message;
+    assert!(told.contains("stays so until it is undrained"), "{told}");
+    room.control.drain("oms", "j", false).await.expect("undrained");
+    until(&feed, |m| standing(m, "j") == Some(Standing::Up)).await;
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pointsman_registry::{Disk, Folder};
 
 use super::*;
-use crate::world::control::Denied;
+use crate::world::control::{Denied, Mark};
 
 #[tokio::test]
 async fn a_restart_finds_nodes_drains_and_the_highest_ordinal() {
@@ -19,6 +19,7 @@ async fn a_restart_finds_nodes_drains_and_the_highest_ordinal() {
     for (id, ordinal) in [("j", 5), ("gone", 40)] {
         room.control.join("oms", spec(id, ordinal, node.address), LONG).await.expect("joined");
     }
+    until(&feed, |m| m.high_water() == 40).await;
     room.control.drain("oms", "gone", true).await.expect("drained");
     room.control.leave("oms", "gone").await.expect("left");
     room.control.drain("oms", "fixed", true).await.expect("drained");
@@ -39,8 +40,36 @@ async fn a_restart_finds_nodes_drains_and_the_highest_ordinal() {
     room.control.heartbeat("oms", "j", None).await.expect("its lease runs anew");
     room.control.drain("oms", "fixed", false).await.expect("no longer drained");
     until(&feed, |m| standing(m, "fixed") == Some(Standing::Up)).await;
-    room.control.join("oms", spec("gone", 40, node.address), LONG).await.expect("back");
+    let back = room.control.join("oms", spec("gone", 40, node.address), LONG).await.expect("back");
+    assert!(!back.drained, "its drain ended when it left");
     until(&feed, |m| standing(m, "gone") == Some(Standing::Up)).await;
+}
+
+#[tokio::test]
+async fn a_mistyped_ordinal_is_not_kept_and_one_that_served_can_be_lowered() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (good, sick) = (Node::start(Some(200)).await, Node::start(Some(503)).await);
+    let mut room = Room::at(folder.path());
+    let feed = room.configure(service("oms", Some(http_check()), vec![])).await;
+    room.control.join("oms", spec("j", 2, good.address), LONG).await.expect("joined");
+    room.control.join("oms", spec("typo", 300, sick.address), LONG).await.expect("joined");
+    until(&feed, |m| m.high_water() == 2 && standing(m, "j") == Some(Standing::Up)).await;
+    room.heard("node-down", "typo").await;
+    room.stop();
+
+    let room = Room::at(folder.path());
+    let feed = room.configure(service("oms", Some(http_check()), vec![])).await;
+    assert_eq!(feed.cell.load().high_water(), 2, "a restart does not count it either");
+    sick.status.send_replace(Some(200));
+    until(&feed, |m| m.high_water() == 300).await;
+    assert_eq!(room.control.lower_mark("oms").await, Ok(Mark { was: 300, now: 300 }), "the node is still there");
+    room.control.leave("oms", "typo").await.expect("left");
+    assert_eq!(room.control.lower_mark("oms").await, Ok(Mark { was: 300, now: 2 }));
+    assert_eq!(feed.cell.load().high_water(), 2);
+    room.stop();
+    let room = Room::at(folder.path());
+    let feed = room.configure(service("oms", Some(http_check()), vec![])).await;
+    assert_eq!(feed.cell.load().high_water(), 2, "and that is remembered");
 }
 
 #[tokio::test]
