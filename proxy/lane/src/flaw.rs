@@ -10,6 +10,12 @@ pub enum Flaw {
     Target,
     /// Neither HTTP/1.1 nor HTTP/1.0 (RFC 9110 §15.6.6).
     Version,
+    /// The preface of HTTP/2 where it is not spoken (RFC 9113 §3.4).
+    Http2,
+    /// CONNECT: this is no forward proxy (RFC 9110 §9.3.6).
+    Connect,
+    /// The hello of TLS where no TLS is spoken (RFC 8446 §5.1).
+    TlsHello,
     /// A request line over the limit.
     LineTooLong,
     /// A head over the limit.
@@ -64,7 +70,8 @@ impl Flaw {
     /// The status a server answers to a request with this flaw. Response flaws are 502.
     pub fn status(self) -> u16 {
         match self {
-            Self::Version => 505,
+            Self::Version | Self::Http2 => 505,
+            Self::Connect => 405,
             Self::LineTooLong => 414,
             Self::HeadTooLarge | Self::TooManyFields | Self::TrailerTooLarge => 431,
             Self::SlowHead | Self::SlowBody => 408,
@@ -79,6 +86,9 @@ impl Flaw {
             Self::RequestLine => "request-line",
             Self::Target => "target",
             Self::Version => "version",
+            Self::Http2 => "http2",
+            Self::Connect => "connect",
+            Self::TlsHello => "tls-hello",
             Self::LineTooLong => "line-too-long",
             Self::HeadTooLarge => "head-too-large",
             Self::TooManyFields => "too-many-fields",
@@ -112,6 +122,11 @@ impl Flaw {
             Self::RequestLine => "The request line is not `method target HTTP/1.1` with single spaces.",
             Self::Target => "The request target is not a path, an http(s) URI or `*`.",
             Self::Version => "Only HTTP/1.1 and HTTP/1.0 are spoken here.",
+            Self::Http2 => "HTTP/2 in clear is not spoken here; `http2: on` at the listener allows it.",
+            Self::Connect => {
+                "CONNECT is not taken: requests are routed to services, not to hosts that the client names."
+            }
+            Self::TlsHello => "TLS is not spoken here; use http://, or give the listener certificates.",
             Self::LineTooLong => "The request line is too long.",
             Self::HeadTooLarge => "The head is too large.",
             Self::TooManyFields => "The head has too many fields.",

@@ -33,6 +33,8 @@ pub struct Refusal {
     pub label: &'static str,
     /// Seconds for `Retry-After` (RFC 9110 §10.2.3), with 503, and with 429 of a rate.
     pub retry_after: Option<u32>,
+    /// Methods for `Allow` (RFC 9110 §10.2.1), with 405.
+    pub allow: Option<&'static str>,
     /// The problem document.
     pub body: String,
 }
@@ -42,6 +44,9 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 
 /// Seconds after which a client should try again. Health checks and leases bring a node back within about this time.
 const RETRY_AFTER: u32 = 1;
+
+/// What a service may be asked with; CONNECT is the one method that never reaches a route.
+const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -138,7 +143,8 @@ pub fn refuse(why: Why<'_>, request_id: &str) -> Refusal {
         Why::Reason(Reason::RateLimited { retry_after }) => Some(*retry_after),
         _ => (status == 503).then_some(RETRY_AFTER),
     };
-    Refusal { status, label, retry_after, body }
+    let allow = (status == 405).then_some(ALLOW);
+    Refusal { status, label, retry_after, allow, body }
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use crate::hand_over::HandOver;
 use crate::options::Limits;
 use crate::syntax;
 
+/// The first byte of a TLS connection: a record that holds a handshake (RFC 8446 §5.1). No method begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// How far reading a head came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parsed {
@@ -63,6 +66,10 @@ impl RequestHead {
                 other => other?,
             };
             let Some((start, feed)) = line else {
+                // Nobody who speaks TLS would ever end a line.
+                if !self.line_read && bytes.first() == Some(&TLS_HANDSHAKE) {
+                    return Err(Flaw::TlsHello);
+                }
                 let waiting = bytes.len() - self.progress.next;
                 let too_long = !self.line_read && waiting > limits.line_bytes;
                 return if too_long { Err(Flaw::LineTooLong) } else { Ok(Parsed::Partial) };

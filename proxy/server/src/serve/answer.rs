@@ -25,6 +25,9 @@ pub(super) async fn send(session: &mut Session, why: Why<'_>, id: &http::HeaderV
     if let Some(seconds) = refusal.retry_after {
         head.insert_header(header::RETRY_AFTER, seconds)?;
     }
+    if let Some(methods) = refusal.allow {
+        head.insert_header(header::ALLOW, methods)?;
+    }
     let bodiless = session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(head), bodiless).await?;
     if !bodiless {

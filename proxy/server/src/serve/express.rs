@@ -354,5 +354,8 @@ fn fill(page: &mut Page, why: Why<'_>, id: &str) {
     if let Some(seconds) = refusal.retry_after {
         page.fields.extend_from_slice(format!("Retry-After: {seconds}\r\n").as_bytes());
     }
+    if let Some(methods) = refusal.allow {
+        page.fields.extend_from_slice(format!("Allow: {methods}\r\n").as_bytes());
+    }
     page.body.extend_from_slice(refusal.body.as_bytes());
 }

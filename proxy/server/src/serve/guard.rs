@@ -206,7 +206,10 @@ impl Guard {
         let parsed = head.parse(self.held.make_contiguous(), &self.limits);
         match parsed {
             Ok(Parsed::Partial) => return false,
-            Ok(Parsed::Foreign(HandOver::Http2 | HandOver::Upgrade | HandOver::Connect)) => self.let_pass(),
+            // Where HTTP/2 is agreed on, nothing is judged here.
+            Ok(Parsed::Foreign(HandOver::Http2)) => self.replace(Flaw::Http2),
+            Ok(Parsed::Foreign(HandOver::Connect)) => self.replace(Flaw::Connect),
+            Ok(Parsed::Foreign(HandOver::Upgrade)) => self.let_pass(),
             Ok(Parsed::Whole) if head.upgrade().is_some() => self.let_pass(),
             Ok(
                 Parsed::Whole | Parsed::Foreign(HandOver::Http10 | HandOver::Unsure | HandOver::Off | HandOver::Node),
@@ -217,12 +220,7 @@ impl Guard {
                     decoder => State::Body(decoder),
                 };
             }
-            Err(flaw) => {
-                self.refuse(flaw);
-                self.ledger.headless.store(true, Ordering::Relaxed);
-                self.held.extend(REFUSED);
-                self.sound = REFUSED.len();
-            }
+            Err(flaw) => self.replace(flaw),
         }
         self.begun += 1;
         true
@@ -231,6 +229,14 @@ impl Guard {
     fn let_pass(&mut self) {
         self.sound = self.held.len();
         self.state = State::Open;
+    }
+
+    /// Refuses a head.
+    fn replace(&mut self, flaw: Flaw) {
+        self.refuse(flaw);
+        self.ledger.headless.store(true, Ordering::Relaxed);
+        self.held.extend(REFUSED);
+        self.sound = REFUSED.len();
     }
 
     fn refuse(&mut self, flaw: Flaw) {
@@ -325,10 +331,23 @@ mod tests {
 
     #[test]
     fn what_may_turn_into_something_else_passes() {
-        for first in ["PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"] {
-            let mut guard = Guard::holding(format!("{first}any\0thing\n").into(), None);
-            assert_eq!(given(&mut guard), (format!("{first}any\0thing\n"), false));
-            assert!(guard.is_open());
+        let first = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+        let mut guard = Guard::holding(format!("{first}any\0thing\n").into(), None);
+        assert_eq!(given(&mut guard), (format!("{first}any\0thing\n"), false));
+        assert!(guard.is_open());
+    }
+
+    #[test]
+    fn what_pingora_would_answer_without_a_word_is_refused() {
+        for (bytes, flaw) in [
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Flaw::Http2),
+            ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", Flaw::Connect),
+            ("\u{16}\u{3}\u{1}", Flaw::TlsHello),
+        ] {
+            let mut guard = Guard::holding(bytes.into(), None);
+            let (text, cut) = given(&mut guard);
+            assert!(cut && text.as_bytes() == REFUSED, "{text}");
+            assert_eq!(guard.ledger.flaw.get(), Some(&flaw));
         }
     }
 }

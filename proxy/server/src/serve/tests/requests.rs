@@ -235,3 +235,26 @@ fn requests_in_a_row_are_answered_in_a_row() {
     assert_eq!(node.seen().len(), 3);
     assert_eq!(house.end().len(), 3);
 }
+
+#[test]
+fn what_is_no_request_to_a_service_is_refused_with_a_reason_and_a_log_line() {
+    for lane in [true, false] {
+        let house = House::on(lane, first(), &[nobody()], |_| {});
+        for (bytes, status, says) in [
+            ("CONNECT a.com:443 HTTP/1.1\r\nHost: a.com:443\r\n\r\n", 405, "CONNECT is not taken"),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "`http2: on`"),
+            // Not a line, and the client waits for an answer: it gets one at once.
+            ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}", 400, "TLS is not spoken here"),
+        ] {
+            let mut client = house.client();
+            let response = client.send(bytes).response(true);
+            assert_eq!((response.status, response.header("content-type")), (status, Some("application/problem+json")));
+            assert!(response.json()["detail"].as_str().expect("text").contains(says), "{}", response.body);
+            assert_eq!(response.header("allow").is_some(), status == 405);
+            assert_eq!(response.header("connection"), Some("close"));
+        }
+        assert!(house.has_metric("pointsman_refusals_total{reason=\"bad-request\",service=\"-\"} 3"));
+        let statuses: Vec<_> = house.end().iter().map(|line| line["status"].as_u64()).collect();
+        assert_eq!(statuses, [Some(405), Some(505), Some(400)], "lane: {lane}");
+    }
+}
