@@ -26,6 +26,7 @@ mod retry;
 mod routes;
 mod services;
 mod tls;
+mod trusted;
 pub(crate) mod words;
 
 /// Problems that are kept; of more, only the number is told.
@@ -94,7 +95,17 @@ impl<'a> Checks<'a> {
 const WHOLE: &str = "the configuration";
 
 const FILE: Known = Known {
-    fields: &["listeners", "admin", "access_log", "registry", "lane", "policies", "services", "routes"],
+    fields: &[
+        "listeners",
+        "admin",
+        "trusted_proxies",
+        "access_log",
+        "registry",
+        "lane",
+        "policies",
+        "services",
+        "routes",
+    ],
     later: &[],
 };
 
@@ -113,6 +124,7 @@ pub(crate) fn plan(root: &Node, checks: &Checks, known_policies: &[&str]) -> Pla
         file: checks.source.file().to_owned(),
         listeners,
         admin,
+        trusted_proxies: trusted::trusted_proxies(&file),
         access_log: access_log::access_log(&file),
         registry: registry::registry(&file),
         routes: routes::routes(&file, &service_names),

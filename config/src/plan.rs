@@ -12,8 +12,10 @@ use serde::Serialize;
 
 use crate::units::{serialize_duration, serialize_optional_duration};
 
+mod network;
 mod tls;
 
+pub use network::{Network, NoNetwork};
 pub use tls::{Authorities, Certificate, NodeTls, Protocol, Tls, TlsVersion};
 
 /// A whole checked configuration file.
@@ -25,6 +27,8 @@ pub struct Plan {
     pub listeners: Vec<Listener>,
     /// The operators' API; absent means none is opened.
     pub admin: Option<Admin>,
+    /// Proxies that stand before this one and whose word for a client's address counts.
+    pub trusted_proxies: Vec<Network>,
     /// Where the access log goes.
     pub access_log: AccessLog,
     /// Where nodes join.

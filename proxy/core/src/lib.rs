@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod exchange;
 pub mod facts;
 pub mod key;
+pub mod origin;
 pub mod pick;
 pub mod rate;
 pub mod retry;

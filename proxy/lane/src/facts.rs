@@ -37,13 +37,18 @@ impl<'a> Facts<'a> {
         self.peer.subject.as_deref()
     }
 
+    /// Whether the client's bytes come ciphered.
+    pub fn is_secure(&self) -> bool {
+        self.peer.secure
+    }
+
     /// Host and port as the request names them.
     pub fn authority(&self) -> &'a str {
         text(self.head.authority().of(self.bytes))
     }
 
     /// The values of a field in the order sent, as bytes; `name` in any case.
-    pub fn values(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pub fn values(&self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         let Self { head, bytes, .. } = *self;
         head.lines()
             .iter()

@@ -121,10 +121,12 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The subject of the certificate it proved to hold, if it had to.
     pub subject: Option<Arc<str>>,
+    /// Whether its bytes come ciphered.
+    pub secure: bool,
 }
 
 impl From<SocketAddr> for Peer {
     fn from(address: SocketAddr) -> Self {
-        Self { address, subject: None }
+        Self { address, subject: None, secure: false }
     }
 }

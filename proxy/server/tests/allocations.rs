@@ -82,7 +82,7 @@ const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Le
 const POLICIES: [&str; 4] = ["round-robin", "least-connections", "customer-modulo", "consistent-hash"];
 
 fn requests(policy: &str) -> [String; 2] {
-    let common = "Host: example.com\r\nAccept: */*\r\nX-Customer-Id: 42\r\n";
+    let common = "Host: example.com\r\nAccept: */*\r\nX-Customer-Id: 42\r\nX-Forwarded-For: 203.0.113.7, 127.0.0.2\r\n";
     [
         format!("GET /{policy}/7?full=1 HTTP/1.1\r\n{common}\r\n"),
         format!("POST /{policy} HTTP/1.1\r\n{common}Content-Length: 10\r\n\r\n0123456789"),
@@ -116,7 +116,7 @@ fn node() -> SocketAddr {
 /// Starts the proxy on threads of this process; they end with it.
 fn proxy(folder: &Path) -> SocketAddr {
     let mut yaml = String::from(
-        "listeners: [{ address: 127.0.0.1:0 }]\naccess_log: off\nregistry: { store: embedded, path: registry }\nservices:\n",
+        "listeners: [{ address: 127.0.0.1:0 }]\ntrusted_proxies: [127.0.0.0/8]\naccess_log: off\nregistry: { store: embedded, path: registry }\nservices:\n",
     );
     for policy in POLICIES {
         let nodes: Vec<String> = (1..3).map(|n| format!("{{ id: n{n}, ordinal: {n}, address: {} }}", node())).collect();

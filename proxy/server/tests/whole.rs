@@ -7,6 +7,8 @@ const LANE: &str = "on";
 mod death;
 #[path = "whole/ejection.rs"]
 mod ejection;
+#[path = "whole/forwarding.rs"]
+mod forwarding;
 #[path = "whole/limits.rs"]
 mod limits;
 #[path = "whole/puppet.rs"]

@@ -6,6 +6,8 @@ const LANE: &str = "off";
 mod death;
 #[path = "whole/ejection.rs"]
 mod ejection;
+#[path = "whole/forwarding.rs"]
+mod forwarding;
 #[path = "whole/limits.rs"]
 mod limits;
 #[path = "whole/puppet.rs"]

@@ -143,6 +143,7 @@ fn plan(services: Vec<plan::Service>) -> Arc<Plan> {
         file: PathBuf::from("test.yaml"),
         listeners: vec![],
         admin: None,
+        trusted_proxies: Vec::new(),
         access_log: plan::AccessLog::Off,
         registry: plan::Registry::Embedded { path: PathBuf::from("unused") },
         policies: BTreeMap::new(),

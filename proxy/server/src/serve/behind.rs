@@ -1,4 +1,4 @@
-//! How the nodes of a service are spoken to over TLS.
+//! How the nodes of a service are spoken to by pingora, over TLS and in clear.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,6 +7,10 @@ use pingora_core::protocols::tls::CaType;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 use pointsman_config::certificates::Trust;
+use pointsman_config::plan::{Protocol, Timeouts};
+
+use super::http2;
+use super::trip::Trip;
 
 /// Whom nodes must be, and what they are shown.
 pub(super) struct Behind {
@@ -37,4 +41,28 @@ impl Behind {
         peer.group_key = self.generation;
         peer
     }
+}
+
+/// How the node of this attempt is spoken to. `None`: it must not be.
+pub(super) fn peer(trip: &Trip, behind: Option<Arc<Behind>>) -> Option<HttpPeer> {
+    let (service, node) = (trip.service()?, trip.node()?);
+    let Timeouts { connect, idle, response } = trip.timeouts(service);
+    let mut peer = match (&service.plan.tls, behind) {
+        (None, _) => HttpPeer::new(node.spec.address, false, String::new()),
+        (Some(_), Some(behind)) => behind.peer(node.spec.address),
+        // Nothing is sent to a node that cannot be verified.
+        (Some(_), None) => return None,
+    };
+    peer.options.connection_timeout = Some(connect);
+    // TCP and TLS together.
+    peer.options.total_connection_timeout = service.plan.tls.as_ref().map(|_| connect);
+    peer.options.idle_timeout = Some(idle);
+    // A node that does not take the request's body. Silence of the node is bounded by `deadline`.
+    peer.options.write_timeout = Some(idle);
+    if service.plan.protocol == Protocol::Http2 {
+        http2::toward(&mut peer);
+        // Many requests share the connection, so `deadline` cannot end one by ending that.
+        peer.options.read_timeout = Some(response.max(idle));
+    }
+    Some(peer)
 }

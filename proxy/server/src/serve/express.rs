@@ -15,13 +15,16 @@ use pointsman_core::cluster::node::{Incarnation, Node};
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, FailureClass, Reason, Scene, WaitsFor};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
+use pointsman_core::origin::Origin;
 use pointsman_core::pick::picker::By;
 use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Peer, Receipt, Traffic, Trip};
 
 use super::books::Books;
 use super::entry::{Asked, Sent, decided, line, micros};
-use super::trip::{TIMED, count, note, timeouts};
-use super::{Shared, identity};
+use super::forwarded::Seen;
+use super::outcome::{count, note, timeouts};
+use super::trip::TIMED;
+use super::{Shared, forwarded, identity};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{CONTENT_TYPE, Why, label, refuse};
 use crate::world::control::Feed;
@@ -63,14 +66,16 @@ impl Traffic for Express {
     type Trip = Errand;
 
     fn begin(&self, facts: &Facts<'_>, _: Duration) -> Errand {
-        let service = {
+        let (service, origin) = {
             let world = self.0.shared.world.load();
-            world.router.find(facts).and_then(|route| world.by_route.get(route).cloned())
+            let service = world.router.find(facts).and_then(|route| world.by_route.get(route).cloned());
+            (service, forwarded::origin(&world, facts))
         };
         let random: u64 = rand::random();
         Errand {
             worker: Arc::clone(&self.0),
             service,
+            origin,
             tunnel: None,
             id: identity::Id::of(facts),
             exchange: Exchange::new(random),
@@ -121,6 +126,7 @@ struct Tunnel {
 pub(super) struct Errand {
     worker: Arc<Worker>,
     service: Option<Arc<Service>>,
+    origin: Origin,
     /// In place of the service once the node switched protocols.
     tunnel: Option<Box<Tunnel>>,
     id: identity::Id,
@@ -162,7 +168,7 @@ impl Trip for Errand {
             all_down: service.plan.all_down,
             members: service.state.members(),
             turn: &service.state.turn,
-            facts,
+            facts: &Seen { facts, client: self.origin.client },
             worker: self.worker.index,
         };
         let before = (self.timed && event == Event::Start).then(clock::now);
@@ -201,12 +207,12 @@ impl Trip for Errand {
     }
 
     fn drops(&self, name: &[u8]) -> bool {
-        identity::written_anew(name)
+        forwarded::leaves_out(name, self.origin.trusted)
     }
 
     fn request_lines(&self, facts: &Facts<'_>, _: &Attempt, out: &mut Vec<u8>) {
         self.id.write_line(facts, out);
-        identity::write_forwarded(facts, out);
+        forwarded::write_lines(&self.origin, facts, out);
     }
 
     fn page(&mut self, reason: &Reason, facts: &Facts<'_>, page: &mut Page) {
@@ -321,7 +327,7 @@ impl Errand {
         upstream: Option<Duration>,
         refused: Option<&'static str>,
     ) {
-        let client = Some(facts.peer().ip().to_canonical());
+        let client = Some(self.origin.client);
         let asked = Asked { client, subject: facts.subject(), method: facts.method(), path: facts.path() };
         let cut = matches!(receipt.ending, Ending::ClientGone | Ending::CutOff | Ending::Rejected);
         let error = cut.then(|| receipt.ending.label());

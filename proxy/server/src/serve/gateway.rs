@@ -15,18 +15,18 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use pointsman_config::plan::{Protocol, RetryOn, Timeouts};
+use pointsman_config::plan::{Protocol, RetryOn};
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Event, FailureClass, Reason};
 use pointsman_lane::flaw::Flaw;
 use tokio::sync::watch;
 
-use super::behind::Behind;
+use super::behind::{self, Behind};
 use super::entry::{Asked, Sent};
 use super::head::{self, Head};
 use super::manner::Manners;
 use super::trip::Trip;
-use super::{Shared, answer, guard, http2, identity};
+use super::{Shared, answer, forwarded, guard, identity};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::clock;
@@ -65,14 +65,14 @@ impl Gateway {
     async fn route(&self, session: &mut Session, trip: &mut Trip) -> Result<(), Stop> {
         let service = {
             let world = self.shared.world.load();
-            world.router.find(&Head::of(session)).and_then(|route| world.by_route.get(route).cloned())
+            world.router.find(&Head::of(session, trip.origin)).and_then(|route| world.by_route.get(route).cloned())
         };
         let service = service.ok_or(Stop::Reason(Reason::NoRoute))?;
         // A client that neither sends nor reads holds a node's place: it gets as long as a node does.
         session.set_read_timeout(Some(service.plan.timeouts.idle));
         session.set_write_timeout(Some(service.plan.timeouts.idle));
         trip.take(service);
-        let action = trip.step(self.worker, &Head::of(session), Event::Start);
+        let action = trip.step(self.worker, &Head::of(session, trip.origin), Event::Start);
         self.carry_out(session, trip, action).await
     }
 
@@ -86,7 +86,7 @@ impl Gateway {
                 }
                 Action::Wait { until } => {
                     wait(session, trip, until).await.map_err(Stop::Gone)?;
-                    action = trip.step(self.worker, &Head::of(session), Event::Wake);
+                    action = trip.step(self.worker, &Head::of(session, trip.origin), Event::Wake);
                 }
                 Action::Answer(reason) => return Err(Stop::Reason(reason)),
                 // Answers a status only, and that is carried out where the status was seen.
@@ -107,7 +107,7 @@ impl Gateway {
 
     fn failed(&self, session: &Session, trip: &mut Trip, class: FailureClass) -> bool {
         let replayable = !session.as_ref().retry_buffer_truncated();
-        trip.fail(self.worker, &Head::of(session), class, replayable)
+        trip.fail(self.worker, &Head::of(session, trip.origin), class, replayable)
     }
 }
 
@@ -125,29 +125,6 @@ async fn wait(session: &mut Session, trip: &Trip, until: Duration) -> Result<()>
             Ok(_) => Error::err_down(ErrorType::ConnectionClosed),
         },
     }
-}
-
-fn peer(trip: &Trip, behind: Option<Arc<Behind>>) -> Option<HttpPeer> {
-    let (service, node) = (trip.service()?, trip.node()?);
-    let Timeouts { connect, idle, response } = trip.timeouts(service);
-    let mut peer = match (&service.plan.tls, behind) {
-        (None, _) => HttpPeer::new(node.spec.address, false, String::new()),
-        (Some(_), Some(behind)) => behind.peer(node.spec.address),
-        // Nothing is sent to a node that cannot be verified.
-        (Some(_), None) => return None,
-    };
-    peer.options.connection_timeout = Some(connect);
-    // TCP and TLS together.
-    peer.options.total_connection_timeout = service.plan.tls.as_ref().map(|_| connect);
-    peer.options.idle_timeout = Some(idle);
-    // A node that does not take the request's body. Silence of the node is bounded by `deadline`.
-    peer.options.write_timeout = Some(idle);
-    if service.plan.protocol == Protocol::Http2 {
-        http2::toward(&mut peer);
-        // Many requests share the connection, so `deadline` cannot end one by ending that.
-        peer.options.read_timeout = Some(response.max(idle));
-    }
-    Some(peer)
 }
 
 fn class_of(error: &Error, late: bool) -> FailureClass {
@@ -176,6 +153,8 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, trip: &mut Trip) -> Result<bool> {
         trip.id = identity::of(session.req_header());
+        let peer = head::peer(session);
+        trip.origin = peer.map(|peer| forwarded::origin_of(&self.shared.world.load(), session, peer));
         if let Some(flaw) = guard::flaw(session) {
             let why = flawed(flaw);
             trip.refused(label(why));
@@ -209,7 +188,7 @@ impl ProxyHttp for Gateway {
             }
         }
         let behind = self.behind(trip).await;
-        peer(trip, behind).map(Box::new).ok_or_else(|| Error::new_in(REFUSED))
+        behind::peer(trip, behind).map(Box::new).ok_or_else(|| Error::new_in(REFUSED))
     }
 
     async fn connected_to_upstream(
@@ -234,7 +213,10 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         trip: &mut Trip,
     ) -> Result<()> {
-        identity::introduce(request, &trip.id, head::client(session))?;
+        request.insert_header(identity::REQUEST_ID, &trip.id)?;
+        if let Some(origin) = &trip.origin {
+            forwarded::introduce(session, origin, request)?;
+        }
         if let Some(node) = trip.node() {
             head::mend(session, request, node.spec.address)?;
         }
@@ -380,7 +362,12 @@ impl ProxyHttp for Gateway {
             let request = session.req_header();
             let (method, path) =
                 if guard::is_headless(session) { ("-", "-") } else { (request.method.as_str(), request.uri.path()) };
-            let asked = Asked { client: head::client(session), subject: guard::subject(session), method, path };
+            let asked = Asked {
+                client: trip.origin.map(|origin| origin.client),
+                subject: guard::subject(session),
+                method,
+                path,
+            };
             let error = error.map(ToString::to_string);
             let bytes = session.body_bytes_sent() as u64;
             self.shared.log.write(&trip.line(&asked, &Sent { status, bytes, error: error.as_deref() }));

@@ -7,6 +7,7 @@ use pingora_error::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use pointsman_core::facts::{HeaderValue, RequestFacts, without_port};
+use pointsman_core::origin::Origin;
 use pointsman_lane::head::is_disguised;
 
 /// A view of a request's head; copies nothing.
@@ -16,8 +17,8 @@ pub(super) struct Head<'s> {
 }
 
 impl<'s> Head<'s> {
-    pub(super) fn of(session: &'s Session) -> Self {
-        Self { head: session.req_header(), client: client(session) }
+    pub(super) fn of(session: &'s Session, origin: Option<Origin>) -> Self {
+        Self { head: session.req_header(), client: origin.map(|origin| origin.client) }
     }
 }
 
@@ -51,8 +52,8 @@ pub(super) fn mend(session: &Session, request: &mut RequestHeader, node: SocketA
     Ok(())
 }
 
-/// The client's address.
-pub(super) fn client(session: &Session) -> Option<IpAddr> {
+/// The address of whoever holds the connection.
+pub(super) fn peer(session: &Session) -> Option<IpAddr> {
     session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip)
 }
 

@@ -1,18 +1,13 @@
-//! A request's id, and what the node is told of who asks.
+//! A request's id.
 
 use std::borrow::Cow;
-use std::io::Write;
-use std::net::IpAddr;
 
 use http::HeaderValue;
-use pingora_error::Result;
 use pingora_http::RequestHeader;
 use pointsman_core::facts::{HeaderValue as HeaderText, RequestFacts};
-use pointsman_lane::traffic::Facts;
 
 /// The header that carries the id.
 pub(super) const REQUEST_ID: &str = "x-request-id";
-const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Longer ones are replaced: an id goes into every log line.
 const LONGEST: usize = 128;
@@ -92,60 +87,6 @@ fn hex(bits: u128) -> [u8; 32] {
     out
 }
 
-/// Whether a client's field is left out because the node gets it written anew.
-pub(super) fn written_anew(name: &[u8]) -> bool {
-    match name.len() {
-        12 => name.eq_ignore_ascii_case(REQUEST_ID.as_bytes()),
-        15 => name.eq_ignore_ascii_case(FORWARDED_FOR.as_bytes()),
-        _ => false,
-    }
-}
-
-/// Writes whom the request comes from, after whom it says it speaks for: one line, as [`introduce`] does.
-pub(super) fn write_forwarded(facts: &Facts<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"x-forwarded-for: ");
-    for value in facts.values(FORWARDED_FOR) {
-        out.extend_from_slice(value);
-        out.extend_from_slice(b", ");
-    }
-    match facts.peer().ip().to_canonical() {
-        IpAddr::V4(client) => {
-            for (index, octet) in client.octets().into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b'.');
-                }
-                decimal(octet, out);
-            }
-        }
-        // Rarer, and its text has rules of its own (RFC 5952). Writing to a Vec cannot fail.
-        IpAddr::V6(client) => {
-            let _ = write!(out, "{client}");
-        }
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-fn decimal(octet: u8, out: &mut Vec<u8>) {
-    if octet >= 100 {
-        out.push(b'0' + octet / 100);
-    }
-    if octet >= 10 {
-        out.push(b'0' + octet / 10 % 10);
-    }
-    out.push(b'0' + octet % 10);
-}
-
-/// Adds the id, and the client to `X-Forwarded-For`: one line, since not every node joins several.
-pub(super) fn introduce(request: &mut RequestHeader, id: &HeaderValue, client: Option<IpAddr>) -> Result<()> {
-    request.insert_header(REQUEST_ID, id)?;
-    let Some(client) = client else { return Ok(()) };
-    let client = client.to_canonical();
-    let before = request.headers.get_all(FORWARDED_FOR).iter();
-    let mut line: Vec<u8> = before.flat_map(|value| [value.as_bytes(), b", "].concat()).collect();
-    line.extend_from_slice(client.to_string().as_bytes());
-    request.insert_header(FORWARDED_FOR, line)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,23 +116,8 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_the_formatter_would() {
-        for octet in 0..=u8::MAX {
-            let mut out = Vec::new();
-            decimal(octet, &mut out);
-            assert_eq!(out, octet.to_string().into_bytes());
-        }
         for bits in [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210] {
             assert_eq!(hex(bits).to_vec(), format!("{bits:032x}").into_bytes());
         }
-    }
-
-    #[test]
-    fn the_client_is_appended_to_whom_it_speaks_for() {
-        let mut request = head(&[]);
-        request.append_header(FORWARDED_FOR, "192.0.2.1").expect("a header");
-        request.append_header(FORWARDED_FOR, "192.0.2.2, 192.0.2.3").expect("a header");
-        introduce(&mut request, &HeaderValue::from_static("x"), "::ffff:192.0.2.4".parse().ok()).expect("introduced");
-        let lines: Vec<_> = request.headers.get_all(FORWARDED_FOR).iter().collect();
-        assert_eq!(lines, ["192.0.2.1, 192.0.2.2, 192.0.2.3, 192.0.2.4"]);
     }
 }

@@ -245,6 +245,7 @@ fn world(
         file: "test.yaml".into(),
         listeners: vec![listener(local(), lane)],
         admin: None,
+        trusted_proxies: Vec::new(),
         access_log: plan::AccessLog::Off,
         registry: plan::Registry::Embedded { path: "none".into() },
         policies: BTreeMap::new(),

@@ -83,7 +83,7 @@ impl Tls {
         let http2 = session.alpn_protocol() == Some(H2);
         let certificate = session.peer_certificates().and_then(|chain| chain.first());
         let subject = certificate.and_then(|shown| certificates::subject(shown)).map(Arc::from);
-        let peer = Peer { address: client, subject };
+        let peer = Peer { address: client, subject, secure: true };
         Ok(Secure { stream: Stream::Secured(Box::new(Ciphered(stream))), peer, http2 })
     }
 }

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
@@ -13,12 +12,13 @@ use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, Scene, WaitsFor};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
+use pointsman_core::origin::Origin;
 use pointsman_core::pick::picker::By;
-use pointsman_core::retry;
 
 use super::books::Books;
 use super::deadline::Deadline;
 use super::entry::{Asked, Sent, decided, line, micros};
+use super::outcome::{count, note, timeouts};
 use crate::access_log::Line;
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::world::{Service, clock};
@@ -30,6 +30,8 @@ pub(super) const TIMED: u64 = 16;
 pub(super) struct Trip {
     started: Instant,
     pub(super) id: HeaderValue,
+    /// Whom it comes from, once its head was read.
+    pub(super) origin: Option<Origin>,
     carrier: Carrier,
     exchange: Exchange,
     idempotent: bool,
@@ -79,6 +81,7 @@ impl Trip {
         Self {
             started: Instant::now(),
             id: HeaderValue::from_static(""),
+            origin: None,
             carrier: Carrier::Nobody,
             exchange: Exchange::new(random),
             idempotent: false,
@@ -350,51 +353,5 @@ impl Trip {
             refused: self.refused,
             ..line(SystemTime::now() - took, asked, sent)
         }
-    }
-}
-
-/// How long an attempt may take.
-pub(super) fn timeouts(service: &Service, idempotent: bool, attempt: u32) -> Timeouts {
-    let all = service.plan.timeouts;
-    if service.plan.retry.timeout.is_none() {
-        return all;
-    }
-    let others = service.state.members().load().eligible().len() > attempt as usize;
-    let within = |longest| retry::patience(&service.plan.retry, idempotent, attempt, others, longest);
-    Timeouts { connect: within(all.connect), response: within(all.response), ..all }
-}
-
-/// Writes down how a request to a node went. Where requests fail the control thread looks whether the node is to go.
-pub(super) fn note(service: &Service, node: &Node, outcome: Outcome) {
-    if let Some(rule) = &service.plan.eject
-        && node.load.record.note(&rule.on, outcome)
-    {
-        service.state.feed.failed.store(true, Ordering::Relaxed);
-    }
-}
-
-pub(super) fn count(metrics: &ServiceMetrics, event: Event, action: &Action) {
-    match action {
-        Action::Connect(attempt) => {
-            match attempt.by {
-                By::Policy => metrics.picked(),
-                By::Fallback(fault) => metrics.fell_back(fault.label()),
-            }
-            if let Some(waited) = attempt.waited {
-                metrics.queued(waited);
-            }
-        }
-        Action::Answer(Reason::Fault(fault)) => metrics.fell_back(fault.label()),
-        Action::Answer(Reason::OwnerDown | Reason::Policy { .. }) => metrics.picked(),
-        Action::Answer(_) | Action::Wait { .. } | Action::PassOn => {}
-    }
-    if let (Event::Failed(failure), Action::Connect(_) | Action::Wait { .. }) = (event, action) {
-        metrics.retried(match failure.class {
-            FailureClass::Connect => "connect",
-            FailureClass::Reset => "reset",
-            FailureClass::Timeout => "timeout",
-            FailureClass::Malformed => "malformed",
-            FailureClass::Status(_) => "status",
-        });
     }
 }

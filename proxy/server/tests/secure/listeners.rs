@@ -27,6 +27,32 @@ async fn requests_ride_over_tls_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn a_node_is_told_that_its_client_spoke_tls() {
+    let authority = Authority::new();
+    let stage = Stage::site(&authority).await;
+    let mut connection = Client::new(&authority).connect(stage.proxy.addr(), "site.example").await.expect("shaken");
+    let request = Request::get("/echo").header("host", "site.example").header("x-forwarded-proto", "http");
+    let told = connection.exchange(&request).await.expect("answered").json().expect("JSON");
+    assert_eq!(told["headers"]["x-forwarded-proto"], serde_json::json!(["https"]));
+    let stream = Client::new(&authority).offering(&["h2"]).shake(stage.proxy.addr(), "site.example").await;
+    let (mut send, connection) = h2::client::handshake(stream.expect("shaken")).await.expect("a connection");
+    let driver = tokio::spawn(connection);
+    let request = http::Request::get("https://site.example/echo").body(()).expect("a request");
+    let (answer, _) = send.send_request(request, true).expect("sent");
+    let mut body = answer.await.expect("answered").into_body();
+    let piece = body.data().await.expect("a body").expect("read");
+    let told: serde_json::Value = serde_json::from_slice(&piece).expect("JSON");
+    for (name, value) in [
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "site.example"),
+        ("forwarded", "for=127.0.0.1;host=\"site.example\";proto=https"),
+    ] {
+        assert_eq!(told["headers"][name], serde_json::json!([value]));
+    }
+    driver.abort();
+}
+
+#[tokio::test]
 async fn a_long_answer_comes_whole_to_a_client_that_reads_late() {
     let authority = Authority::new();
     let stage = Stage::site(&authority).await;

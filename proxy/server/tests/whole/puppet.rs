@@ -17,10 +17,15 @@ pub(crate) struct Puppet {
     task: JoinHandle<()>,
 }
 
+/// Names in lower case, in the order sent.
+#[derive(Clone, Default)]
+pub(crate) struct Headers(Vec<(String, String)>);
+
 /// One request that waits for its answer.
 pub(crate) struct Asked {
     /// Method and target, e.g. `GET /a`.
     pub(crate) line: String,
+    pub(crate) headers: Headers,
     pub(crate) body: Vec<u8>,
     reply: oneshot::Sender<Reply>,
 }
@@ -78,6 +83,13 @@ impl Drop for Puppet {
     }
 }
 
+impl Headers {
+    /// The values of a header, in the order sent.
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
+    }
+}
+
 impl Asked {
     /// Answers with this status and no body.
     pub(crate) fn answer(self, status: u16) {
@@ -98,20 +110,19 @@ impl Asked {
 async fn serve(stream: TcpStream, sender: mpsc::UnboundedSender<Asked>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
-        let (mut first, mut length) = (String::new(), 0);
+        let (mut first, mut length, mut headers) = (String::new(), 0, Headers::default());
         if stream.read_line(&mut first).await? == 0 {
             return Ok(());
         }
         loop {
             let mut line = String::new();
             stream.read_line(&mut line).await?;
-            let line = line.trim_end().to_ascii_lowercase();
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap_or(0);
+            let Some((name, value)) = line.split_once(':') else { break };
+            let (name, value) = (name.to_ascii_lowercase(), value.trim().to_owned());
+            if name == "content-length" {
+                length = value.parse().unwrap_or(0);
             }
-            if line.is_empty() {
-                break;
-            }
+            headers.0.push((name, value));
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
@@ -121,7 +132,7 @@ async fn serve(stream: TcpStream, sender: mpsc::UnboundedSender<Asked>) -> std::
             continue;
         }
         let (reply, answer) = oneshot::channel();
-        let _ = sender.send(Asked { line, body, reply });
+        let _ = sender.send(Asked { line, headers, body, reply });
         match answer.await {
             Ok(Reply::Status(status)) => {
                 let text = format!("HTTP/1.1 {status} Said\r\nContent-Length: 0\r\n\r\n");

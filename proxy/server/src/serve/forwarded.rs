@@ -1,0 +1,269 @@
+//! What a node is told of who asks: `X-Forwarded-For`, `-Proto` and `-Host`, and `Forwarded` (RFC 7239).
+//!
+//! A node believes these fields, so what a client sends of them is left out and written anew; what a trusted proxy sends is
+//! carried on. The lane writes lines, pingora takes values: both are made here.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use http::HeaderName;
+use http::uri::Authority;
+use pingora_error::Result;
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+use pointsman_core::facts::{HeaderValue, RequestFacts};
+use pointsman_core::origin::Origin;
+use pointsman_lane::traffic::Facts;
+
+use super::identity::REQUEST_ID;
+
+const FOR: &str = "x-forwarded-for";
+const PROTO: &str = "x-forwarded-proto";
+const HOST: &str = "x-forwarded-host";
+const FORWARDED: &str = "forwarded";
+/// Fields beside those four by which proxies tell nodes of clients begin so, or are this.
+const FAMILY: &str = "x-forwarded-";
+const REAL: &str = "x-real-ip";
+
+/// A request of the lane with the client that is behind its peer.
+pub(super) struct Seen<'a> {
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) client: IpAddr,
+}
+
+impl RequestFacts for Seen<'_> {
+    fn method(&self) -> &str {
+        self.facts.method()
+    }
+
+    fn host(&self) -> &str {
+        self.facts.host()
+    }
+
+    fn path(&self) -> &str {
+        self.facts.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.facts.query()
+    }
+
+    fn header(&self, name: &str) -> HeaderValue<'_> {
+        self.facts.header(name)
+    }
+
+    fn client(&self) -> Option<IpAddr> {
+        Some(self.client)
+    }
+}
+
+/// Whom a request of the lane comes from.
+pub(super) fn origin(world: &crate::world::World, facts: &Facts<'_>) -> Origin {
+    Origin::of(&world.plan.trusted_proxies, facts.peer().ip(), facts.values(FOR))
+}
+
+/// Whom a request that pingora carries comes from.
+pub(super) fn origin_of(world: &crate::world::World, session: &Session, peer: IpAddr) -> Origin {
+    let values = session.req_header().headers.get_all(FOR);
+    Origin::of(&world.plan.trusted_proxies, peer, values.iter().map(http::HeaderValue::as_bytes))
+}
+
+/// Whether a field that came is left out of what the node gets: because it is written anew, or because only a trusted
+/// proxy may say so. To some nodes an underscore is a hyphen.
+pub(super) fn leaves_out(name: &[u8], trusted: bool) -> bool {
+    let is = |known: &str| name.len() == known.len() && begins(name, known);
+    match name.len() {
+        9 if is(REAL) => !trusted,
+        9 => is(FORWARDED),
+        12 if is(REQUEST_ID) => true,
+        12.. if begins(name, FAMILY) => !trusted || is(FOR) || is(PROTO) || is(HOST),
+        _ => false,
+    }
+}
+
+fn begins(name: &[u8], known: &str) -> bool {
+    let same = |(a, b): (&u8, &u8)| a.eq_ignore_ascii_case(b) || (*a == b'_' && *b == b'-');
+    name.len() >= known.len() && name.iter().zip(known.as_bytes()).all(same)
+}
+
+/// Appends the lines of the lane.
+pub(super) fn write_lines(origin: &Origin, facts: &Facts<'_>, out: &mut Vec<u8>) {
+    let before = |name| facts.values(name).filter(|_| origin.trusted);
+    let told = Told { peer: origin.peer, proto: scheme(facts.is_secure()), host: facts.authority().as_bytes() };
+    out.extend_from_slice(b"x-forwarded-for: ");
+    told.write_for(before(FOR), out);
+    out.extend_from_slice(b"\r\nx-forwarded-proto: ");
+    told.write_proto(before(PROTO), out);
+    out.extend_from_slice(b"\r\nx-forwarded-host: ");
+    told.write_host(before(HOST), out);
+    out.extend_from_slice(b"\r\nforwarded: ");
+    told.write_forwarded(before(FORWARDED), out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The same for pingora.
+pub(super) fn introduce(session: &Session, origin: &Origin, request: &mut RequestHeader) -> Result<()> {
+    let came = session.req_header();
+    let secure = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+    let field = came.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
+    let host = came.uri.authority().map(Authority::as_str).map(str::as_bytes).or(field).unwrap_or_default();
+    let told = Told { peer: origin.peer, proto: scheme(secure), host };
+    let names: Vec<HeaderName> = request.headers.keys().cloned().collect();
+    for name in names.iter().filter(|name| leaves_out(name.as_str().as_bytes(), origin.trusted)) {
+        if name.as_str() != REQUEST_ID {
+            request.remove_header(name);
+        }
+    }
+    let before = |name| came.headers.get_all(name).iter().map(http::HeaderValue::as_bytes).filter(|_| origin.trusted);
+    let mut value = Vec::new();
+    told.write_for(before(FOR), &mut value);
+    request.insert_header(FOR, std::mem::take(&mut value))?;
+    told.write_proto(before(PROTO), &mut value);
+    request.insert_header(PROTO, std::mem::take(&mut value))?;
+    told.write_host(before(HOST), &mut value);
+    // HTTP/1.0 need not name one.
+    if !value.is_empty() {
+        request.insert_header(HOST, std::mem::take(&mut value))?;
+    }
+    told.write_forwarded(before(FORWARDED), &mut value);
+    request.insert_header(FORWARDED, value)
+}
+
+fn scheme(secure: bool) -> &'static str {
+    if secure { "https" } else { "http" }
+}
+
+/// What this proxy itself sees.
+struct Told<'a> {
+    peer: IpAddr,
+    proto: &'static str,
+    /// Host and port as the request names them.
+    host: &'a [u8],
+}
+
+impl Told<'_> {
+    /// One line, since not every node joins several.
+    fn write_for<'v>(&self, before: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) {
+        join(before, out);
+        write_address(self.peer, out);
+    }
+
+    /// What the client spoke to the first proxy.
+    fn write_proto<'v>(&self, before: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) {
+        let told =
+            only(before).filter(|told| told.eq_ignore_ascii_case(b"http") || told.eq_ignore_ascii_case(b"https"));
+        out.extend_from_slice(told.unwrap_or(self.proto.as_bytes()));
+    }
+
+    /// What the client asked the first proxy for.
+    fn write_host<'v>(&self, before: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) {
+        out.extend_from_slice(only(before).filter(|told| !told.is_empty()).unwrap_or(self.host));
+    }
+
+    /// One element more (RFC 7239 §4). What is no token stands in quotes, and neither an address nor a host holds one.
+    fn write_forwarded<'v>(&self, before: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) {
+        join(before, out);
+        out.extend_from_slice(b"for=");
+        if self.peer.is_ipv6() {
+            out.extend_from_slice(b"\"[");
+            write_address(self.peer, out);
+            out.extend_from_slice(b"]\"");
+        } else {
+            write_address(self.peer, out);
+        }
+        let quotable = |b: &u8| (b' '..=b'~').contains(b) && !matches!(b, b'"' | b'\\');
+        if !self.host.is_empty() && self.host.iter().all(quotable) {
+            out.extend_from_slice(b";host=\"");
+            out.extend_from_slice(self.host);
+            out.push(b'"');
+        }
+        out.extend_from_slice(b";proto=");
+        out.extend_from_slice(self.proto.as_bytes());
+    }
+}
+
+fn join<'v>(values: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) {
+    for value in values.filter(|value| !value.is_empty()) {
+        out.extend_from_slice(value);
+        out.extend_from_slice(b", ");
+    }
+}
+
+fn only<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&'v [u8]> {
+    let first = values.next()?;
+    values.next().is_none().then_some(first)
+}
+
+fn write_address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(client) => {
+            for (index, octet) in client.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                decimal(octet, out);
+            }
+        }
+        // Rarer, and its text has rules of its own (RFC 5952). Writing to a Vec cannot fail.
+        IpAddr::V6(client) => {
+            let _ = write!(out, "{client}");
+        }
+    }
+}
+
+fn decimal(octet: u8, out: &mut Vec<u8>) {
+    if octet >= 100 {
+        out.push(b'0' + octet / 100);
+    }
+    if octet >= 10 {
+        out.push(b'0' + octet / 10 % 10);
+    }
+    out.push(b'0' + octet % 10);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_the_formatter_would() {
+        for octet in 0..=u8::MAX {
+            let mut out = Vec::new();
+            decimal(octet, &mut out);
+            assert_eq!(out, octet.to_string().into_bytes());
+        }
+    }
+
+    #[test]
+    fn a_client_may_not_say_who_it_is_in_any_disguise() {
+        for name in
+            ["X-Forwarded-For", "x_forwarded_for", "FORWARDED", "x-forwarded-proto", "X-Forwarded_Host", "x-request-id"]
+        {
+            assert!(leaves_out(name.as_bytes(), false) && leaves_out(name.as_bytes(), true), "{name}");
+        }
+        for name in ["X-Real-IP", "x_real_ip", "X-Forwarded-Port", "x-forwarded-"] {
+            assert!(leaves_out(name.as_bytes(), false) && !leaves_out(name.as_bytes(), true), "{name}");
+        }
+        for name in ["x-forwarded", "forwarder", "forwarded-for", "x-request-ip", "accept", "traceparent", "tracestate"]
+        {
+            assert!(!leaves_out(name.as_bytes(), false), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_element_is_written_so_that_it_can_be_read_again() {
+        let element = |peer: &str, host: &str| {
+            let mut out = Vec::new();
+            let told = Told { peer: peer.parse().expect("an address"), proto: "http", host: host.as_bytes() };
+            told.write_forwarded([&b"for=1.1.1.1"[..], b""].into_iter(), &mut out);
+            String::from_utf8(out).expect("text")
+        };
+        assert_eq!(element("192.0.2.1", "a.b"), "for=1.1.1.1, for=192.0.2.1;host=\"a.b\";proto=http");
+        assert_eq!(
+            element("2001:db8::1", "[::1]:80"),
+            "for=1.1.1.1, for=\"[2001:db8::1]\";host=\"[::1]:80\";proto=http"
+        );
+        assert_eq!(element("192.0.2.1", ""), "for=1.1.1.1, for=192.0.2.1;proto=http");
+        assert_eq!(element("192.0.2.1", "a\"b"), "for=1.1.1.1, for=192.0.2.1;proto=http");
+    }
+}
