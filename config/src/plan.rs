@@ -13,9 +13,11 @@ use serde::Serialize;
 use crate::units::{serialize_duration, serialize_optional_duration};
 
 mod network;
+mod route;
 mod tls;
 
 pub use network::{Network, NoNetwork};
+pub use route::{Edits, Match, PathMatch, Redirect, Rewrite, Route, Share};
 pub use tls::{Authorities, Certificate, NodeTls, Protocol, Tls, TlsVersion};
 
 /// A whole checked configuration file.
@@ -349,37 +351,4 @@ pub enum AllDown {
     TryAny,
     /// Whatever the method, try nodes although their checks fail.
     TryAnyWrites,
-}
-
-/// One route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Route {
-    /// What a request must look like.
-    pub matches: Match,
-    /// Where it goes.
-    pub service: String,
-    /// Where the entry stands.
-    pub mark: Mark,
-}
-
-/// What a request must look like. All given parts must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Match {
-    /// Host without port, lower case; `*.example.com` matches one or more labels.
-    pub host: Option<String>,
-    /// Prefix on whole segments, or exact path.
-    pub path: Option<PathMatch>,
-    /// Methods; empty means any.
-    pub methods: Vec<String>,
-    /// Headers (lower-case name, exact value) that must be present.
-    pub headers: Vec<(String, String)>,
-}
-
-/// How a path is compared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub enum PathMatch {
-    /// `/orders/` matches `/orders`, `/orders/` and `/orders/7`, not `/ordersx`.
-    Prefix(String),
-    /// The whole path.
-    Exact(String),
 }

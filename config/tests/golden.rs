@@ -110,7 +110,8 @@ fn every_scenario_that_users_copy_is_right() {
     for path in files {
         let plan = pointsman_config::load(&path, &BUILT_IN).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(!plan.routes.is_empty(), "{} routes nothing", path.display());
-        let used = |name: &String| plan.routes.iter().any(|route| route.service == *name);
+        let used =
+            |name: &String| plan.routes.iter().any(|route| route.services.iter().any(|share| share.service == *name));
         assert!(plan.services.keys().all(used), "{} has a service without a route", path.display());
     }
 }

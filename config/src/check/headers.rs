@@ -5,9 +5,9 @@ use super::words::{is_token, quote};
 
 /// The headers of a mapping, sorted by name. Names are tokens; values are printable ASCII, no space at the ends
 /// (RFC 9110, section 5.5).
-pub(crate) fn headers(fields: &Fields) -> Vec<(String, String)> {
+pub(crate) fn headers(fields: &Fields, field: &str) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::new();
-    for entry in fields.map("headers") {
+    for entry in fields.map(field) {
         let name = entry.key.to_ascii_lowercase();
         if !is_token(&name) {
             let message = format!("{} is not the name of a header", quote(&entry.key));
@@ -28,7 +28,7 @@ pub(crate) fn headers(fields: &Fields) -> Vec<(String, String)> {
         }
         // The same name twice in the same letters is reported as a repeated key.
         if headers.iter().any(|(other, _)| *other == name)
-            && fields.map("headers").iter().filter(|e| e.key == entry.key).count() == 1
+            && fields.map(field).iter().filter(|e| e.key == entry.key).count() == 1
         {
             let message = format!("header `{name}` is given twice in {}", fields.what);
             fields.checks.report(entry.key_mark, message, "names of headers do not tell upper from lower case");

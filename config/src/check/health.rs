@@ -93,7 +93,7 @@ fn http(fields: &Fields) -> Option<Probe> {
         }
         fits
     });
-    let headers = headers(fields);
+    let headers = headers(fields, "headers");
     if headers.iter().any(|(name, _)| name == "host") {
         fields.checks.report(fields.key_mark("headers"), "the Host header has a field of its own", "use `host:`");
     }

@@ -2,13 +2,17 @@
 
 use std::collections::HashMap;
 
+use super::course;
 use super::fields::{Fields, Known};
 use super::headers::headers;
-use super::words::{hint_for, is_token, quote};
+use super::words::{is_token, quote};
 use crate::plan::{Match, PathMatch, Route};
 use crate::raw::Node;
 
-const ROUTE: Known = Known { fields: &["match", "service"], later: &[] };
+const ROUTE: Known = Known {
+    fields: &["match", "service", "services", "redirect", "rewrite", "request_headers", "response_headers"],
+    later: &[],
+};
 const MATCH: Known = Known { fields: &["host", "path", "exact", "methods", "headers"], later: &[] };
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
@@ -18,12 +22,6 @@ pub(crate) fn routes(file: &Fields, services: &[&str]) -> Vec<Route> {
     let mut routes = Vec::new();
     for (index, item) in file.list("routes").iter().enumerate() {
         let fields = Fields::open(file.checks, item, format!("route {}", index + 1), &ROUTE);
-        fields.require("service");
-        let service = fields.text("service");
-        if let Some((name, node)) = service.zip(fields.get("service")).filter(|(name, _)| !services.contains(name)) {
-            let message = format!("there is no service {} for {}", quote(name), fields.what);
-            fields.checks.report(node.mark, message, hint_for(name, services, "services"));
-        }
         let matches = fields.get("match").map_or_else(|| Some(Match::default()), |node| matching(&fields, node));
         // A match that was refused in part may look like another one.
         if let Some(matches) = &matches
@@ -33,17 +31,36 @@ pub(crate) fn routes(file: &Fields, services: &[&str]) -> Vec<Route> {
                 format!("{} matches the same requests as the one on line {first}, so it is never taken", fields.what);
             fields.checks.report(fields.mark, message, "remove one of the two, or match more closely");
         }
-        let service = service.unwrap_or_default().to_owned();
-        routes.push(Route { matches: matches.unwrap_or_default(), service, mark: fields.mark });
+        let matches = matches.unwrap_or_default();
+        let length = prefix_length(&matches);
+        let redirect = course::redirect(&fields, length);
+        routes.push(Route {
+            services: course::services(&fields, services),
+            redirect,
+            rewrite: course::rewrite(&fields, &matches),
+            request_headers: course::edits(&fields, "request_headers"),
+            response_headers: course::edits(&fields, "response_headers"),
+            matches,
+            mark: fields.mark,
+        });
     }
     routes
+}
+
+/// Bytes of a path that a match names.
+fn prefix_length(matches: &Match) -> usize {
+    match &matches.path {
+        Some(PathMatch::Prefix(prefix)) => prefix.strip_suffix('/').unwrap_or(prefix).len(),
+        Some(PathMatch::Exact(path)) => path.len(),
+        None => 0,
+    }
 }
 
 /// What a request must look like; `None` if a part of it was refused.
 fn matching(route: &Fields, node: &Node) -> Option<Match> {
     let fields = Fields::open(route.checks, node, format!("`match` of {}", route.what), &MATCH);
     let (host, path, methods) = (host(&fields), path(&fields), methods(&fields));
-    let headers = headers(&fields);
+    let headers = headers(&fields, "headers");
     let refused = fields.has("host") && host.is_none()
         || (fields.has("path") || fields.has("exact")) && path.is_none()
         || methods.len() != fields.one_or_list("methods").map_or(0, <[Node]>::len)
@@ -95,7 +112,7 @@ fn path(fields: &Fields) -> Option<PathMatch> {
     exact.or(prefix)
 }
 
-fn one_path(fields: &Fields, name: &str) -> Option<String> {
+pub(super) fn one_path(fields: &Fields, name: &str) -> Option<String> {
     fields.require_if_written(name);
     let written = fields.text(name)?;
     let bad = |c: char| !c.is_ascii_graphic() || matches!(c, '?' | '#' | '*');

@@ -10,6 +10,7 @@ use pointsman_config::plan::{self, Match, PathMatch};
 
 use crate::facts::{HeaderValue, RequestFacts};
 
+pub mod course;
 mod precedence;
 
 pub use precedence::{HostRank, PathRank, Precedence};

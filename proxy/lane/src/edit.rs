@@ -29,34 +29,42 @@ fn is_named(lines: &[Line], bytes: &[u8], name: &[u8]) -> bool {
         .any(|member| member.eq_ignore_ascii_case(name))
 }
 
-/// Writes the request's head as the node gets it. `drops` and `lines` are the trip's.
+/// Writes the first line, and the Host where the target names it. `path`: in place of the one that came.
+fn first_line(out: &mut Vec<u8>, head: &RequestHead, bytes: &[u8], path: Option<impl FnOnce(&mut Vec<u8>)>) {
+    out.extend_from_slice(head.method().of(bytes));
+    out.push(b' ');
+    match (path, head.path().of(bytes)) {
+        (Some(write), _) => write(out),
+        (None, b"") if head.method().of(bytes) == b"OPTIONS" && head.query().is_none() => out.push(b'*'),
+        (None, b"") => out.push(b'/'),
+        (None, path) => out.extend_from_slice(path),
+    }
+    if let Some(query) = head.query() {
+        out.push(b'?');
+        out.extend_from_slice(query.of(bytes));
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    if head.is_absolute() {
+        out.extend_from_slice(b"Host: ");
+        out.extend_from_slice(head.authority().of(bytes));
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Writes the request's head as the node gets it. `path`, `drops` and `lines` are the trip's.
 pub(crate) fn request(
     out: &mut Vec<u8>,
     head: &RequestHead,
     bytes: &[u8],
+    path: Option<impl FnOnce(&mut Vec<u8>)>,
     drops: impl Fn(&[u8]) -> bool,
     lines: impl FnOnce(&mut Vec<u8>),
 ) {
     let fields = head.lines();
-    let fields_start = fields.first().map_or(head.end() - 2, |line| line.name.start as usize);
-    let from = if head.is_absolute() {
-        // RFC 9112 §3.2.1: a server gets the origin form, whatever form came in.
-        out.extend_from_slice(head.method().of(bytes));
-        out.push(b' ');
-        let path = head.path().of(bytes);
-        out.extend_from_slice(match path {
-            b"" if head.method().of(bytes) == b"OPTIONS" && head.query().is_none() => b"*",
-            b"" => b"/",
-            path => path,
-        });
-        if let Some(query) = head.query() {
-            out.push(b'?');
-            out.extend_from_slice(query.of(bytes));
-        }
-        out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-        out.extend_from_slice(head.authority().of(bytes));
-        out.extend_from_slice(b"\r\n");
-        fields_start
+    // RFC 9112 §3.2.1: a server gets the origin form, whatever form came in.
+    let from = if head.is_absolute() || path.is_some() {
+        first_line(out, head, bytes, path);
+        fields.first().map_or(head.end() - 2, |line| line.name.start as usize)
     } else {
         head.start()
     };
@@ -92,13 +100,15 @@ pub(crate) enum Coding {
     Chunked,
 }
 
-/// Writes a response's head as the client gets it. `close`: the connection ends after it.
+/// Writes a response's head as the client gets it. `close`: the connection ends after it; `drops` and `lines` are the
+/// trip's.
 pub(crate) fn response(
     out: &mut Vec<u8>,
     head: &ResponseHead,
     bytes: &[u8],
     coding: Coding,
     close: bool,
+    drops: impl Fn(&[u8]) -> bool,
     lines: impl FnOnce(&mut Vec<u8>),
 ) {
     let fields = head.lines();
@@ -113,7 +123,10 @@ pub(crate) fn response(
         Known::ContentLength => !bodiless && head.padded_length().is_none(),
         Known::TransferEncoding | Known::Connection | Known::Hop | Known::Upgrade => false,
         Known::Trailer => coding == Coding::Chunked,
-        _ => !(head.has_connection() && is_named(fields, bytes, line.name.of(bytes))),
+        _ => {
+            let name = line.name.of(bytes);
+            !drops(name) && !(head.has_connection() && is_named(fields, bytes, name))
+        }
     });
     if let Some(length) = head.padded_length().filter(|_| !bodiless) {
         content_length(out, length);
@@ -160,6 +173,11 @@ pub(crate) fn decimal(out: &mut Vec<u8>, mut number: u64) {
 /// The reason phrase of a status that a proxy answers itself; empty for others.
 pub(crate) fn reason(status: u16) -> &'static str {
     match status {
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",

@@ -2,7 +2,7 @@
 //! the policy, retries, metrics and the log line.
 //!
 //! A connection calls, in this order, for each request that it reads:
-//! [`Traffic::begin`] -> [`Trip::hands_over`] -> [`Trip::step`] with `Start` -> for each attempt [`Trip::timeouts`], [`Trip::drops`] and
+//! [`Traffic::begin`] -> [`Trip::hands_over`] -> [`Trip::answers`] -> [`Trip::step`] with `Start` -> for each attempt [`Trip::timeouts`], [`Trip::drops`] and
 //! [`Trip::request_lines`], and [`Trip::step`] with what went wrong -> [`Trip::reply_lines`], [`Trip::page`] or
 //! [`Trip::flaw_page`] ->
 //! [`Trip::finish`] (after a 101 with [`Trip::tunnel`], [`Trip::passed`] and [`Trip::poll_leave`] before), exactly once, also when the client has gone. Only a connection whose task is dropped (a worker
@@ -14,6 +14,7 @@ use std::time::Duration;
 use pointsman_config::plan::Timeouts;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::exchange::{Action, Attempt, Event, Reason};
+use pointsman_core::facts::RequestFacts;
 
 pub use crate::facts::Facts;
 pub use crate::flaw::Flaw;
@@ -45,6 +46,12 @@ pub trait Trip: Send + 'static {
         false
     }
 
+    /// Writes an answer that needs no node, such as a redirect; true if there is one. Asked before the first step.
+    fn answers(&mut self, facts: &Facts<'_>, page: &mut Page) -> bool {
+        let _ = (facts, page);
+        false
+    }
+
     /// Drives the exchange of `core`. After `Connect`, the lane holds the attempt until it failed or the response's last
     /// byte was sent; then it is dropped or given to [`Trip::finish`].
     fn step(&mut self, event: Event, facts: &Facts<'_>, now: Duration) -> Action;
@@ -57,12 +64,28 @@ pub trait Trip: Send + 'static {
     /// connection. Rounded up to some 10 ms.
     fn timeouts(&self) -> Timeouts;
 
+    /// Whether the node is asked for another path than the client did: [`Trip::path`].
+    fn changes_path(&self) -> bool {
+        false
+    }
+
+    /// Appends the path that the node is asked for, without the query.
+    fn path(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(facts.path().as_bytes());
+    }
+
     /// Whether a field of the client's is left out of what the node gets, because [`Trip::request_lines`] writes it
     /// anew or because no client may send it. Called for each field that a proxy passes on; `name` as sent, in any case.
     fn drops(&self, name: &[u8]) -> bool;
 
     /// Appends fields to what the node gets, as whole lines with CR LF. Called once an attempt.
     fn request_lines(&self, facts: &Facts<'_>, attempt: &Attempt, out: &mut Vec<u8>);
+
+    /// Whether a field of the node's response is left out of what the client gets; `name` as sent, in any case.
+    fn reply_drops(&self, name: &[u8]) -> bool {
+        let _ = name;
+        false
+    }
 
     /// Appends fields to what the client gets of the node's response, as whole lines with CR LF.
     fn reply_lines(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
@@ -106,7 +129,7 @@ pub trait Trip: Send + 'static {
 /// A response that the proxy writes itself. The lane adds the first line, Content-Length and Connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Status, 400 to 599.
+    /// Status, 300 to 599.
     pub status: u16,
     /// Further fields as whole lines with CR LF, e.g. Content-Type and Retry-After.
     pub fields: Vec<u8>,

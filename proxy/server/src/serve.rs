@@ -21,6 +21,7 @@ mod answer;
 mod arrival;
 mod behind;
 mod books;
+mod course;
 mod deadline;
 mod door;
 mod entry;

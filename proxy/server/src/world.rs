@@ -19,6 +19,9 @@ pub mod clock;
 pub mod control;
 pub mod doors;
 pub mod reload;
+pub mod route;
+
+pub use route::{Course, Route};
 
 /// One configuration in force. A request holds one from its head to its last byte.
 pub struct World {
@@ -28,8 +31,8 @@ pub struct World {
     pub plan: Arc<Plan>,
     /// Finds the route.
     pub router: Router,
-    /// The service of each route, by route index.
-    pub by_route: Vec<Arc<Service>>,
+    /// What becomes of each route's requests, by route index.
+    pub by_route: Vec<Route>,
     /// Services by name.
     pub services: BTreeMap<String, Arc<Service>>,
 }

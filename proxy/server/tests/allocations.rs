@@ -78,8 +78,14 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\n0123456789";
+/// What clients get of it: the route sets a field anew, after the others.
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\ncontent-type: text/plain\r\n\r\n0123456789";
 /// Each is a service of its own, with and without a key.
 const POLICIES: [&str; 4] = ["round-robin", "least-connections", "customer-modulo", "consistent-hash"];
+
+/// What each route changes on the way.
+const CHANGES: &str = "rewrite: { prefix: /inner }, request_headers: { set: { x-env: prod }, remove: [accept] }, \
+    response_headers: { set: { content-type: text/plain } }";
 
 fn requests(policy: &str) -> [String; 2] {
     let common = "Host: example.com\r\nAccept: */*\r\nX-Customer-Id: 42\r\nX-Forwarded-For: 203.0.113.7, 127.0.0.2\r\n";
@@ -126,7 +132,7 @@ fn proxy(folder: &Path) -> SocketAddr {
     }
     yaml.push_str("routes:\n");
     for policy in POLICIES {
-        let _ = writeln!(yaml, "  - {{ match: {{ path: /{policy} }}, service: {policy} }}");
+        let _ = writeln!(yaml, "  - {{ match: {{ path: /{policy} }}, service: {policy}, {CHANGES} }}");
     }
     let (config, ports) = (folder.join("pointsman.yaml"), folder.join("ports.json"));
     std::fs::write(&config, yaml).expect("written");
@@ -144,9 +150,9 @@ fn proxy(folder: &Path) -> SocketAddr {
 
 fn exchange(stream: &mut TcpStream, request: &str) {
     stream.write_all(request.as_bytes()).expect("writes");
-    let mut reply = vec![0; REPLY.len()];
+    let mut reply = vec![0; ANSWER.len()];
     stream.read_exact(&mut reply).expect("a reply");
-    assert_eq!(reply, REPLY);
+    assert_eq!(reply, ANSWER);
 }
 
 fn rounds(clients: &mut [TcpStream], policy: &str, count: usize) {

@@ -2,6 +2,8 @@
 
 const LANE: &str = "off";
 
+#[path = "whole/courses.rs"]
+mod courses;
 #[path = "whole/death.rs"]
 mod death;
 #[path = "whole/ejection.rs"]

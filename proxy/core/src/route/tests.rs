@@ -1,4 +1,4 @@
-use pointsman_config::plan::{Mark, Route};
+use pointsman_config::plan::Route;
 use proptest::prelude::*;
 
 use super::*;
@@ -17,8 +17,7 @@ fn route(host: &str, path: &str, methods: &[&str], headers: &[(&str, &str)]) -> 
             methods: methods.iter().map(ToString::to_string).collect(),
             headers: headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
         },
-        service: "s".into(),
-        mark: Mark::default(),
+        ..Route::default()
     }
 }
 

@@ -20,6 +20,11 @@ impl<T: Trip> Work<T> {
         if let Some(trip) = &mut self.trip {
             trip.page(reason, &facts, &mut self.page);
         }
+        self.show_page(at)
+    }
+
+    /// Begins to write the page, after which the connection may go on.
+    pub(super) fn show_page<F: Traffic<Trip = T>>(&mut self, at: &At<'_, '_, F>) -> Turn {
         // What is here of the request's body is read over; if more is to come, it is not worth waiting for.
         self.close |= !self.upload.flow.skim(&self.request, &at.lane.options().limits) || at.lane.traffic().draining();
         self.status = self.page.status;

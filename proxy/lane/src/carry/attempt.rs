@@ -102,6 +102,7 @@ impl<T: Trip> Work<T> {
             &mut self.to_node.bytes,
             &self.head,
             bytes,
+            trip.changes_path().then_some(|out: &mut Vec<u8>| trip.path(&facts, out)),
             |name| trip.drops(name),
             |out| trip.request_lines(&facts, attempt, out),
         );

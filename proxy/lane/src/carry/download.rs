@@ -135,7 +135,7 @@ impl<T: Trip> Work<T> {
             return Err(Broke::Node(FailureClass::Malformed));
         }
         let bytes = self.reply.filled();
-        edit::response(&mut self.to_client.bytes, &self.reply_head, bytes, Coding::Plain, false, |_| {});
+        edit::response(&mut self.to_client.bytes, &self.reply_head, bytes, Coding::Plain, false, |_| false, |_| {});
         if self.reply_head.status() == 100 {
             self.upload.awaits_go_ahead = false;
         }
@@ -156,11 +156,15 @@ impl<T: Trip> Work<T> {
         self.status = self.reply_head.status();
         let facts = Facts::new(&self.head, self.request.filled(), at.peer);
         let trip = self.trip.as_ref();
-        edit::response(&mut self.to_client.bytes, &self.reply_head, self.reply.filled(), coding, self.close, |out| {
-            if let Some(trip) = trip {
-                trip.reply_lines(&facts, out);
-            }
-        });
+        edit::response(
+            &mut self.to_client.bytes,
+            &self.reply_head,
+            self.reply.filled(),
+            coding,
+            self.close,
+            |name| trip.is_some_and(|trip| trip.reply_drops(name)),
+            |out| trip.into_iter().for_each(|trip| trip.reply_lines(&facts, out)),
+        );
         self.download.keep = self.reply_head.keeps_alive() && framing != Framing::UntilClose;
         self.download.committed = true;
         self.download.body = Some(Flow::new(framing, coding, self.reply_head.end()));

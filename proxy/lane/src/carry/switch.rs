@@ -21,11 +21,10 @@ impl<T: Trip> Work<T> {
         let mut down = self.to_client.rest().to_vec();
         let facts = Facts::new(&self.head, bytes, at.peer);
         let trip = self.trip.as_ref();
-        edit::response(&mut down, &self.reply_head, self.reply.filled(), Coding::Plain, false, |out| {
+        let drops = |name: &[u8]| trip.is_some_and(|trip| trip.reply_drops(name));
+        edit::response(&mut down, &self.reply_head, self.reply.filled(), Coding::Plain, false, drops, |out| {
             edit::upgrade(out, protocol);
-            if let Some(trip) = trip {
-                trip.reply_lines(&facts, out);
-            }
+            trip.into_iter().for_each(|trip| trip.reply_lines(&facts, out));
         });
         let before = down.len();
         down.extend_from_slice(&self.reply.filled()[self.reply_head.end()..]);

@@ -284,12 +284,13 @@ impl<T: Trip> Work<T> {
         self.close = self.head.close();
         self.upload = Upload::new(self.head.framing(), self.head.end());
         let facts = Facts::new(&self.head, self.request.filled(), at.peer);
-        let trip = at.lane.traffic().begin(&facts, at.now);
+        let mut trip = at.lane.traffic().begin(&facts, at.now);
         if trip.hands_over() {
             return Turn::Done(After::HandOver(HandOver::Node));
         }
+        let answered = trip.answers(&facts, &mut self.page);
         self.trip = Some(trip);
-        self.advance(at, Event::Start)
+        if answered { self.show_page(at) } else { self.advance(at, Event::Start) }
     }
 
     fn relay<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Turn {

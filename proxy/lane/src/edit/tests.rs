@@ -8,7 +8,9 @@ fn sent(request_bytes: &str) -> String {
     assert_eq!(head.parse(bytes, &Limits::default()), Ok(Parsed::Whole), "{request_bytes}");
     let mut out = Vec::new();
     let drops = |name: &[u8]| name.eq_ignore_ascii_case(b"x-forwarded-for");
-    request(&mut out, &head, bytes, drops, |out| out.extend_from_slice(b"x-request-id: 1\r\n"));
+    request(&mut out, &head, bytes, None::<fn(&mut Vec<u8>)>, drops, |out| {
+        out.extend_from_slice(b"x-request-id: 1\r\n")
+    });
     String::from_utf8(out).unwrap()
 }
 
@@ -17,7 +19,7 @@ fn passed(response_bytes: &str, coding: Coding, close: bool) -> String {
     let bytes = response_bytes.as_bytes();
     assert_eq!(head.parse(bytes, &Limits::default()), Ok(true), "{response_bytes}");
     let mut out = Vec::new();
-    response(&mut out, &head, bytes, coding, close, |_| {});
+    response(&mut out, &head, bytes, coding, close, |name| name.eq_ignore_ascii_case(b"x-inner"), |_| {});
     String::from_utf8(out).unwrap()
 }
 
@@ -87,6 +89,27 @@ fn a_response_is_copied_as_it_came_but_for_what_concerns_one_hop() {
         "HTTP/1.1 204 No Content\r\nServer: n\r\n\r\n"
     );
     assert_eq!(passed("HTTP/1.1 200 OK\r\n\r\n", Coding::Plain, false), "HTTP/1.1 200 OK\r\n\r\n");
+}
+
+#[test]
+fn a_path_is_written_in_place_of_the_one_that_came() {
+    for (target, line) in [("/a/b?c=d", "GET /new?c=d HTTP/1.1"), ("http://h/a", "GET /new HTTP/1.1")] {
+        let text = format!("\r\nGET {target} HTTP/1.1\r\nHost: h\r\nAccept: x\r\n\r\n");
+        let mut head = RequestHead::default();
+        assert_eq!(head.parse(text.as_bytes(), &Limits::default()), Ok(Parsed::Whole));
+        let mut out = Vec::new();
+        let path = Some(|out: &mut Vec<u8>| out.extend_from_slice(b"/new"));
+        request(&mut out, &head, text.as_bytes(), path, |_| false, |_| {});
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{line}\r\nHost: h\r\nAccept: x\r\n\r\n"));
+    }
+}
+
+#[test]
+fn fields_of_a_response_are_left_out_where_the_trip_says_so() {
+    assert_eq!(
+        passed("HTTP/1.1 200 OK\r\nX-Inner: 1\r\nETag: a\r\nx-inner: 2\r\n\r\n", Coding::Plain, false),
+        "HTTP/1.1 200 OK\r\nETag: a\r\n\r\n"
+    );
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::world::bus::Bus;
 use crate::world::control::Feed;
 use crate::world::reload::PolicyReport;
-use crate::world::{Service, ServiceState, World};
+use crate::world::{Route, Service, ServiceState, World};
 
 /// What is wrong with a policy, and where the operator wrote what led to it.
 pub(super) struct Wrong {
@@ -170,7 +170,11 @@ impl Builder<'_> {
                 Some((service.name.clone(), Arc::new(self.service(service, ready, feed))))
             })
             .collect();
-        let by_route = plan.routes.iter().filter_map(|route| services.get(&route.service).cloned()).collect();
+        let route = |route: &plan::Route| {
+            let of = route.services.iter().filter_map(|share| services.get(&share.service).cloned());
+            Route::new(route, of.collect())
+        };
+        let by_route = plan.routes.iter().map(route).collect();
         World {
             generation: self.previous.map_or(0, |world| world.generation) + 1,
             plan: Arc::clone(plan),

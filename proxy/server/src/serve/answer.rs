@@ -5,6 +5,7 @@ use http::{Method, StatusCode, header};
 use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
+use pointsman_lane::traffic::Page;
 
 use super::identity::REQUEST_ID;
 use crate::refusal::{CONTENT_TYPE, Why, refuse};
@@ -42,4 +43,19 @@ pub(super) fn begun(session: &Session) -> bool {
     session
         .response_written()
         .is_some_and(|head| !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS)
+}
+
+/// Writes a problem document as the lane's page.
+pub(super) fn fill(page: &mut Page, why: Why<'_>, id: &str) {
+    let refusal = refuse(why, id);
+    page.status = refusal.status;
+    let head = format!("Content-Type: {CONTENT_TYPE}\r\nCache-Control: no-store\r\n{}: {id}\r\n", REQUEST_ID);
+    page.fields.extend_from_slice(head.as_bytes());
+    if let Some(seconds) = refusal.retry_after {
+        page.fields.extend_from_slice(format!("Retry-After: {seconds}\r\n").as_bytes());
+    }
+    if let Some(methods) = refusal.allow {
+        page.fields.extend_from_slice(format!("Allow: {methods}\r\n").as_bytes());
+    }
+    page.body.extend_from_slice(refusal.body.as_bytes());
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use pointsman_config::plan::{self, Protocol, Timeouts};
+use pointsman_config::plan::Timeouts;
 use pointsman_core::cluster::membership::Standing;
 use pointsman_core::cluster::node::{Incarnation, Node};
 use pointsman_core::cluster::record::Outcome;
@@ -19,6 +19,7 @@ use pointsman_core::origin::Origin;
 use pointsman_core::pick::picker::By;
 use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Peer, Receipt, Traffic, Trip};
 
+use super::answer::fill;
 use super::books::Books;
 use super::entry::{Asked, Sent, decided, line, micros};
 use super::forwarded::Seen;
@@ -26,9 +27,9 @@ use super::outcome::{count, note, timeouts};
 use super::trip::TIMED;
 use super::{Shared, forwarded, identity};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
-use crate::refusal::{CONTENT_TYPE, Why, label, refuse};
+use crate::refusal::{Why, label};
 use crate::world::control::Feed;
-use crate::world::{Service, clock};
+use crate::world::{Course, Service, clock};
 
 /// 101, Switching Protocols (RFC 9110 §15.2.2).
 const SWITCHING: u16 = 101;
@@ -66,15 +67,19 @@ impl Traffic for Express {
     type Trip = Errand;
 
     fn begin(&self, facts: &Facts<'_>, _: Duration) -> Errand {
-        let (service, origin) = {
+        let (service, course, plain, origin) = {
             let world = self.0.shared.world.load();
-            let service = world.router.find(facts).and_then(|route| world.by_route.get(route).cloned());
-            (service, forwarded::origin(&world, facts))
+            let route = world.router.find(facts).and_then(|route| world.by_route.get(route));
+            let service = route.and_then(|route| route.service().cloned());
+            let course = route.and_then(|route| route.course.clone());
+            (service, course, route.is_none_or(|route| route.plain), forwarded::origin(&world, facts))
         };
         let random: u64 = rand::random();
         Errand {
             worker: Arc::clone(&self.0),
             service,
+            course,
+            plain,
             origin,
             tunnel: None,
             id: identity::Id::of(facts),
@@ -126,6 +131,8 @@ struct Tunnel {
 pub(super) struct Errand {
     worker: Arc<Worker>,
     service: Option<Arc<Service>>,
+    course: Option<Arc<Course>>,
+    plain: bool,
     origin: Origin,
     /// In place of the service once the node switched protocols.
     tunnel: Option<Box<Tunnel>>,
@@ -148,8 +155,16 @@ pub(super) struct Errand {
 
 impl Trip for Errand {
     fn hands_over(&self) -> bool {
-        let plain = |plan: &plan::Service| plan.tls.is_none() && plan.protocol == Protocol::Http1;
-        self.service.as_ref().is_some_and(|service| !plain(&service.plan))
+        !self.plain
+    }
+
+    fn answers(&mut self, facts: &Facts<'_>, page: &mut Page) -> bool {
+        let redirect = self.course.as_ref().and_then(|course| course.redirect(facts, facts.is_secure()));
+        let Some((status, location)) = redirect else { return false };
+        page.status = status;
+        let head = format!("Location: {location}\r\n{}: {}\r\n", identity::REQUEST_ID, self.id.read(facts));
+        page.fields.extend_from_slice(head.as_bytes());
+        true
     }
 
     fn step(&mut self, event: Event, facts: &Facts<'_>, now: Duration) -> Action {
@@ -208,11 +223,35 @@ impl Trip for Errand {
 
     fn drops(&self, name: &[u8]) -> bool {
         forwarded::leaves_out(name, self.origin.trusted)
+            || self.course.as_ref().is_some_and(|course| course.request.drops(name))
+    }
+
+    fn changes_path(&self) -> bool {
+        self.course.as_ref().is_some_and(|course| course.changes_path())
+    }
+
+    fn path(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
+        if let Some(course) = &self.course {
+            course.path(facts.path(), out);
+        }
+    }
+
+    fn reply_drops(&self, name: &[u8]) -> bool {
+        self.course.as_ref().is_some_and(|course| course.response.drops(name))
+    }
+
+    fn reply_lines(&self, _: &Facts<'_>, out: &mut Vec<u8>) {
+        if let Some(course) = &self.course {
+            out.extend_from_slice(course.response.lines());
+        }
     }
 
     fn request_lines(&self, facts: &Facts<'_>, _: &Attempt, out: &mut Vec<u8>) {
         self.id.write_line(facts, out);
         forwarded::write_lines(&self.origin, facts, out);
+        if let Some(course) = &self.course {
+            out.extend_from_slice(course.request.lines());
+        }
     }
 
     fn page(&mut self, reason: &Reason, facts: &Facts<'_>, page: &mut Page) {
@@ -349,19 +388,4 @@ impl Errand {
             ..line(SystemTime::now() - took, &asked, &sent)
         });
     }
-}
-
-/// Writes a problem document as the lane's page.
-fn fill(page: &mut Page, why: Why<'_>, id: &str) {
-    let refusal = refuse(why, id);
-    page.status = refusal.status;
-    let head = format!("Content-Type: {CONTENT_TYPE}\r\nCache-Control: no-store\r\n{}: {id}\r\n", identity::REQUEST_ID);
-    page.fields.extend_from_slice(head.as_bytes());
-    if let Some(seconds) = refusal.retry_after {
-        page.fields.extend_from_slice(format!("Retry-After: {seconds}\r\n").as_bytes());
-    }
-    if let Some(methods) = refusal.allow {
-        page.fields.extend_from_slice(format!("Allow: {methods}\r\n").as_bytes());
-    }
-    page.body.extend_from_slice(refusal.body.as_bytes());
 }

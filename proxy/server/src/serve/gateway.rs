@@ -26,7 +26,7 @@ use super::entry::{Asked, Sent};
 use super::head::{self, Head};
 use super::manner::Manners;
 use super::trip::Trip;
-use super::{Shared, answer, forwarded, guard, identity};
+use super::{Shared, answer, course, forwarded, guard, identity};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::clock;
@@ -42,6 +42,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 enum Stop {
     /// Nobody serves it.
     Reason(Reason),
+    /// The client is sent elsewhere.
+    Elsewhere,
     /// Nobody waits for it any more.
     Gone(Box<Error>),
 }
@@ -65,9 +67,11 @@ impl Gateway {
     async fn route(&self, session: &mut Session, trip: &mut Trip) -> Result<(), Stop> {
         let service = {
             let world = self.shared.world.load();
-            world.router.find(&Head::of(session, trip.origin)).and_then(|route| world.by_route.get(route).cloned())
+            let index = world.router.find(&Head::of(session, trip.origin));
+            let route = index.and_then(|index| world.by_route.get(index)).ok_or(Stop::Reason(Reason::NoRoute))?;
+            trip.course.clone_from(&route.course);
+            route.service().cloned().ok_or(Stop::Elsewhere)?
         };
-        let service = service.ok_or(Stop::Reason(Reason::NoRoute))?;
         // A client that neither sends nor reads holds a node's place: it gets as long as a node does.
         session.set_read_timeout(Some(service.plan.timeouts.idle));
         session.set_write_timeout(Some(service.plan.timeouts.idle));
@@ -166,6 +170,7 @@ impl ProxyHttp for Gateway {
         let reason = match self.route(session, trip).await {
             Ok(()) => return Ok(false),
             Err(Stop::Gone(error)) => return Err(error),
+            Err(Stop::Elsewhere) => return course::redirect(session, trip).await.map(|()| true),
             Err(Stop::Reason(reason)) => reason,
         };
         session.set_total_drain_timeout(Some(DRAIN));
@@ -181,6 +186,7 @@ impl ProxyHttp for Gateway {
             match self.carry_out(session, trip, action).await {
                 Ok(()) => {}
                 Err(Stop::Gone(error)) => return Err(error),
+                Err(Stop::Elsewhere) => return Err(Error::new_in(REFUSED)),
                 Err(Stop::Reason(reason)) => {
                     trip.refuse(reason);
                     return Err(Error::new_in(REFUSED));
@@ -220,6 +226,7 @@ impl ProxyHttp for Gateway {
         if let Some(node) = trip.node() {
             head::mend(session, request, node.spec.address)?;
         }
+        course::on_request(trip, request)?;
         trip.sending();
         Ok(())
     }
@@ -282,7 +289,13 @@ impl ProxyHttp for Gateway {
         Ok(None)
     }
 
-    async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, _: &mut Trip) -> Result<()> {
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        trip: &mut Trip,
+    ) -> Result<()> {
+        course::on_response(trip, response)?;
         // From an Upgrade on nobody judged what the client sent, since it could have been another protocol's.
         let refused = session.is_upgrade_req() && response.status != StatusCode::SWITCHING_PROTOCOLS;
         if refused || session.is_process_shutting_down() {

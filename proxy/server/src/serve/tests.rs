@@ -15,7 +15,7 @@ use pointsman_core::route::Router;
 
 use super::*;
 use crate::world::control::Feed;
-use crate::world::{Service, ServiceState, World};
+use crate::world::{Route, Service, ServiceState, World};
 
 mod client;
 mod doors;
@@ -178,7 +178,12 @@ impl House {
             generation: old.generation + 1,
             router: Router::new(&plan.routes),
             plan: Arc::new(plan),
-            by_route: old.by_route.clone(),
+            by_route: old
+                .plan
+                .routes
+                .iter()
+                .map(|route| Route::new(route, old.services.values().cloned().collect()))
+                .collect(),
             services: old.services.clone(),
         }));
         self.workers.renew();
@@ -237,8 +242,8 @@ fn world(
     });
     let route = |path: &str| plan::Route {
         matches: plan::Match { path: Some(plan::PathMatch::Prefix(path.into())), ..plan::Match::default() },
-        service: "s".into(),
-        mark: plan::Mark::default(),
+        services: vec![plan::Share { service: "s".into(), weight: 1 }],
+        ..plan::Route::default()
     };
     let routes = vec![route("/a"), route("/b")];
     let whole = Plan {
@@ -255,8 +260,8 @@ fn world(
     World {
         generation,
         router: Router::new(&whole.routes),
+        by_route: whole.routes.iter().map(|route| Route::new(route, vec![Arc::clone(&service)])).collect(),
         plan: Arc::new(whole),
-        by_route: vec![Arc::clone(&service), Arc::clone(&service)],
         services: [("s".into(), service)].into(),
     }
 }

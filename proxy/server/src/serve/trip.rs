@@ -21,7 +21,7 @@ use super::entry::{Asked, Sent, decided, line, micros};
 use super::outcome::{count, note, timeouts};
 use crate::access_log::Line;
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
-use crate::world::{Service, clock};
+use crate::world::{Course, Service, clock};
 
 /// One pick in so many is timed: reading the clock twice costs as much as a pick.
 pub(super) const TIMED: u64 = 16;
@@ -32,6 +32,8 @@ pub(super) struct Trip {
     pub(super) id: HeaderValue,
     /// Whom it comes from, once its head was read.
     pub(super) origin: Option<Origin>,
+    /// What its route changes.
+    pub(super) course: Option<Arc<Course>>,
     carrier: Carrier,
     exchange: Exchange,
     idempotent: bool,
@@ -82,6 +84,7 @@ impl Trip {
             started: Instant::now(),
             id: HeaderValue::from_static(""),
             origin: None,
+            course: None,
             carrier: Carrier::Nobody,
             exchange: Exchange::new(random),
             idempotent: false,
