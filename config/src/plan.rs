@@ -12,10 +12,12 @@ use serde::Serialize;
 
 use crate::units::{serialize_duration, serialize_optional_duration};
 
+mod client;
 mod network;
 mod route;
 mod tls;
 
+pub use client::ClientLimits;
 pub use network::{Network, NoNetwork};
 pub use route::{Edits, Match, PathMatch, Redirect, Rewrite, Route, Share};
 pub use tls::{Authorities, Certificate, NodeTls, Protocol, Tls, TlsVersion};
@@ -63,6 +65,8 @@ pub struct Listener {
     pub http2: bool,
     /// Whether the express lane may carry HTTP/1.1 here.
     pub lane: bool,
+    /// What its clients are granted.
+    pub limits: ClientLimits,
 }
 
 /// The operators' API.

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use super::fields::{Fields, Known};
-use super::tls;
+use super::{client, tls};
 use crate::plan::{Admin, Listener, Mark};
 
-const LISTENER: Known = Known { fields: &["address", "tls", "http2", "lane"], later: &[] };
+const LISTENER: Known = Known { fields: &["address", "tls", "http2", "lane", "limits"], later: &[] };
 const ADMIN: Known = Known { fields: &["address", "token_file"], later: &[] };
 
 /// The listeners and the admin listener; all addresses differ.
@@ -25,10 +25,11 @@ pub(crate) fn listeners(file: &Fields) -> (Vec<Listener>, Option<Admin>) {
         // Over TLS both sides agree on it; in clear a client must know beforehand, so the operator has to want it.
         let http2 = fields.switch("http2").unwrap_or(tls.is_some());
         let lane = fields.switch("lane").unwrap_or(lane);
+        let limits = client::limits(&fields);
         fields.require("address");
         if let Some(address) = fields.address("address", false) {
             claim(&fields, address, &mut taken);
-            listeners.push(Listener { address, tls, http2, lane });
+            listeners.push(Listener { address, tls, http2, lane, limits });
         }
     }
     (listeners, admin(file, &mut taken))

@@ -7,6 +7,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ mod work;
 #[derive(Debug)]
 pub struct Lane<F> {
     traffic: F,
-    options: Options,
+    options: Arc<Options>,
     clock: fn() -> Duration,
 }
 
@@ -81,8 +82,8 @@ pub fn wake_idle() {
 
 impl<F: Traffic> Lane<F> {
     /// A lane. `clock` is the monotonic time that `now` arguments are given in.
-    pub fn new(traffic: F, options: Options, clock: fn() -> Duration) -> Self {
-        Self { traffic, options, clock }
+    pub fn new(traffic: F, options: impl Into<Arc<Options>>, clock: fn() -> Duration) -> Self {
+        Self { traffic, options: options.into(), clock }
     }
 
     /// What it asks.

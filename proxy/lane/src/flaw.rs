@@ -54,6 +54,8 @@ pub enum Flaw {
     ChunkEnd,
     /// A trailer section over the limit (RFC 9112 §7.1.2).
     TrailerTooLarge,
+    /// A request's body is larger than the bound.
+    BodyTooLarge,
     /// No head within the time allowed.
     SlowHead,
     /// No further piece of a body within the time allowed.
@@ -74,6 +76,7 @@ impl Flaw {
             Self::Connect => 405,
             Self::LineTooLong => 414,
             Self::HeadTooLarge | Self::TooManyFields | Self::TrailerTooLarge => 431,
+            Self::BodyTooLarge => 413,
             Self::SlowHead | Self::SlowBody => 408,
             Self::StatusLine | Self::WrongUpgrade | Self::TooManyInterim => 502,
             _ => 400,
@@ -108,6 +111,7 @@ impl Flaw {
             Self::ChunkExtension => "chunk-extension",
             Self::ChunkEnd => "chunk-end",
             Self::TrailerTooLarge => "trailer-too-large",
+            Self::BodyTooLarge => "body-too-large",
             Self::SlowHead => "slow-head",
             Self::SlowBody => "slow-body",
             Self::StatusLine => "status-line",
@@ -146,6 +150,7 @@ impl Flaw {
             Self::ChunkExtension => "A chunk extension is malformed or too long.",
             Self::ChunkEnd => "A chunk does not end where its size says.",
             Self::TrailerTooLarge => "The trailer section is too large.",
+            Self::BodyTooLarge => "The body is larger than is taken here.",
             Self::SlowHead => "The head did not arrive in time.",
             Self::SlowBody => "The body did not arrive in time.",
             Self::StatusLine => "The status line is malformed.",

@@ -18,6 +18,8 @@ pub struct Limits {
     /// Bytes of all chunk extensions of one message: without a bound a client makes a proxy read gigabytes that carry
     /// one byte a chunk of payload (CVE-2023-39326). Default 16 KiB.
     pub extensions_bytes: usize,
+    /// Bytes of a request's body; more is 413. Default: no bound.
+    pub body_bytes: u64,
     /// Interim (1xx) responses to one request. Default 16.
     pub interim: u32,
 }
@@ -31,6 +33,7 @@ impl Default for Limits {
             trailer_bytes: 8 * 1024,
             extension_bytes: 256,
             extensions_bytes: 16 * 1024,
+            body_bytes: u64::MAX,
             interim: 16,
         }
     }

@@ -44,6 +44,7 @@ pub struct Metrics {
     quarantines: IntCounterVec,
     swaps: IntCounterVec,
     handed_over: IntCounterVec,
+    connections_refused: IntCounterVec,
     tls: TlsMetrics,
     generation: IntGauge,
     connections: IntGauge,
@@ -147,6 +148,11 @@ impl Metrics {
                 &["policy"],
             ),
             swaps: counters("pointsman_policy_swaps_total", "Times a new version of a policy went live.", &["policy"]),
+            connections_refused: counters(
+                "pointsman_connections_refused_total",
+                "Client connections closed before they could ask for anything.",
+                &["reason"],
+            ),
             handed_over: counters(
                 "pointsman_handed_over_total",
                 "Connections that left the express lane for the full proxy.",
@@ -243,6 +249,11 @@ impl Metrics {
     /// A new version of a policy went live.
     pub fn policy_swapped(&self, policy: &str) {
         self.swaps.with_label_values(&[policy]).inc();
+    }
+
+    /// A connection was closed at once (`reason`: one of a fixed list).
+    pub fn connection_refused(&self, reason: &str) {
+        self.connections_refused.with_label_values(&[reason]).inc();
     }
 
     /// A connection left the express lane (`reason`: one of a fixed list).

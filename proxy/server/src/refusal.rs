@@ -74,11 +74,21 @@ fn text(status: u16, label: &'static str, detail: impl Into<String>, next: &'sta
 const LATER: &str = "try again in a moment; if it persists, tell the operator the request id";
 const REPEAT_IF_SAFE: &str = "the request may have reached a node: repeat it only if doing it twice does no harm";
 
+/// What breaks a limit is told apart from what breaks a rule.
+fn flaw_label(status: u16) -> &'static str {
+    match status {
+        408 => "client-slow",
+        413 => "body-too-large",
+        414 | 431 => "head-too-large",
+        _ => "bad-request",
+    }
+}
+
 fn explain(why: Why<'_>) -> Text {
     let reason = match why {
         Why::Reason(reason) => reason,
         Why::BadRequest => return text(400, "bad-request", "the request is malformed", "correct the request"),
-        Why::Flaw { status, sentence } => return text(status, "bad-request", sentence, "correct the request"),
+        Why::Flaw { status, sentence } => return text(status, flaw_label(status), sentence, "correct the request"),
         Why::SlowClient => {
             return text(408, "client-slow", "the request's body did not come in time", "send the request again");
         }

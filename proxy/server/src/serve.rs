@@ -27,6 +27,7 @@ mod door;
 mod entry;
 mod express;
 mod forwarded;
+mod gate;
 mod gateway;
 mod guard;
 mod head;

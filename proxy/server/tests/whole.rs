@@ -3,6 +3,8 @@
 /// `whole_without_lane.rs` runs the same tests with `off`.
 const LANE: &str = "on";
 
+#[path = "whole/bounds.rs"]
+mod bounds;
 #[path = "whole/courses.rs"]
 mod courses;
 #[path = "whole/death.rs"]

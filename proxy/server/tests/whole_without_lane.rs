@@ -2,6 +2,8 @@
 
 const LANE: &str = "off";
 
+#[path = "whole/bounds.rs"]
+mod bounds;
 #[path = "whole/courses.rs"]
 mod courses;
 #[path = "whole/death.rs"]

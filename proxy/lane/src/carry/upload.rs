@@ -6,6 +6,7 @@ use super::At;
 use super::flow::Flow;
 use super::work::{Broke, Work};
 use crate::edit::Coding;
+use crate::flaw::Flaw;
 use crate::head::Framing;
 use crate::options::Limits;
 use crate::traffic::{Traffic, Trip};
@@ -44,6 +45,9 @@ impl<T: Trip> Work<T> {
             return Ok(());
         }
         loop {
+            if self.upload.flow.bytes > limits.body_bytes {
+                return Err(Broke::Flaw(Flaw::BodyTooLarge));
+            }
             if !self.to_node.is_empty() {
                 let Some(link) = &mut self.link else { return Ok(()) };
                 let mut wrote = false;

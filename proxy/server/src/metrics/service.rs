@@ -29,6 +29,8 @@ pub(super) const REFUSALS: &[&str] = &[
     "timeout",
     "malformed",
     "bad-request",
+    "head-too-large",
+    "body-too-large",
     "client-slow",
     "client-gone",
     "internal",

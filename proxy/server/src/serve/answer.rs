@@ -5,6 +5,7 @@ use http::{Method, StatusCode, header};
 use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
+use pointsman_lane::flaw::Flaw;
 use pointsman_lane::traffic::Page;
 
 use super::identity::REQUEST_ID;
@@ -58,4 +59,9 @@ pub(super) fn fill(page: &mut Page, why: Why<'_>, id: &str) {
         page.fields.extend_from_slice(format!("Allow: {methods}\r\n").as_bytes());
     }
     page.body.extend_from_slice(refusal.body.as_bytes());
+}
+
+/// Why a message with this flaw is refused.
+pub(super) fn flawed(flaw: Flaw) -> Why<'static> {
+    Why::Flaw { status: flaw.status(), sentence: flaw.sentence() }
 }

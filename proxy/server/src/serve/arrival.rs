@@ -17,6 +17,7 @@ use super::gateway::Gateway;
 use super::manner::{Manner, Manners};
 use super::stream::ClientStream;
 use super::tls::Secure;
+use crate::world::clock;
 
 /// A reload opens its sockets before it is live, and is live or gives up well within this.
 const LIVE: Duration = Duration::from_secs(10);
@@ -25,9 +26,7 @@ const LIVE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(super) struct Welcome {
     pub(super) proxy: Arc<HttpProxy<Gateway>>,
-    pub(super) lane: Arc<Lane<Express>>,
-    /// Where the lane is off: a tunnel is the lane's even so, since pingora could not end it with a word.
-    pub(super) upgrades: Arc<Lane<Express>>,
+    pub(super) express: Express,
     pub(super) shared: Shared,
     pub(super) manners: watch::Receiver<Arc<Manners>>,
     pub(super) stopping: watch::Receiver<bool>,
@@ -52,8 +51,7 @@ struct Arrival {
     client: SocketAddr,
     counted: Counted,
     proxy: Arc<HttpProxy<Gateway>>,
-    lane: Arc<Lane<Express>>,
-    upgrades: Arc<Lane<Express>>,
+    express: Express,
     stopping: watch::Receiver<bool>,
 }
 
@@ -70,8 +68,7 @@ pub(super) fn carry(socket: TcpStream, client: SocketAddr, address: SocketAddr, 
         client,
         counted: Counted { shared: welcome.shared.clone(), _running: welcome.running.clone() },
         proxy: Arc::clone(&welcome.proxy),
-        lane: Arc::clone(&welcome.lane),
-        upgrades: Arc::clone(&welcome.upgrades),
+        express: welcome.express.clone(),
         stopping: welcome.stopping.clone(),
     };
     // Asked at each connection, since a reload may change it without touching the socket.
@@ -97,7 +94,12 @@ impl Arrival {
     }
 
     async fn go_on(self, manner: Arc<Manner>) {
-        let Self { socket, client, counted, proxy, lane, upgrades, stopping } = self;
+        let Self { socket, client, counted, proxy, express, stopping } = self;
+        let trusted = manner.trusted.iter().any(|network| network.contains(client.ip()));
+        let _place = match manner.gate.enter(client.ip(), trusted, &manner.limits) {
+            Ok(place) => place,
+            Err(bound) => return counted.shared.metrics.connection_refused(bound),
+        };
         let (mut stream, mut peer, mut http2) = match &manner.tls {
             None => (Stream::Plain(socket), Peer::from(client), false),
             // Boxed, or every connection in clear would be as large as a handshake.
@@ -110,18 +112,20 @@ impl Arrival {
             },
         };
         let mut before = Vec::new();
+        let limits = manner.options.limits;
         // In clear a client says so with its first bytes, where the operator allows that.
         let by_preface = manner.http2 && manner.tls.is_none();
         if http2 {
             counted.shared.metrics.handed_over("http2");
         } else {
-            let express = manner.lane;
+            // Where the lane is off, a tunnel is the lane's even so, since pingora could not end it with a word.
+            let on = manner.lane;
+            let lane = Lane::new(express, Arc::clone(&manner.options), clock::now);
             drop(manner);
-            let lane = if express { lane } else { upgrades };
             match lane.serve(stream, peer).await {
                 Ended::Closed => return,
                 Ended::HandOver { stream: left, peer: still, read, why } => {
-                    if express {
+                    if on {
                         counted.shared.metrics.handed_over(why.label());
                     }
                     (stream, peer, before) = (left, still, read);
@@ -129,6 +133,6 @@ impl Arrival {
                 }
             }
         }
-        proxy.process_new(Box::new(ClientStream::new(stream, &peer, before, http2)), &stopping).await;
+        proxy.process_new(Box::new(ClientStream::new(stream, &peer, before, http2, limits)), &stopping).await;
     }
 }

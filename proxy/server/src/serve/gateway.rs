@@ -26,13 +26,14 @@ use super::entry::{Asked, Sent};
 use super::head::{self, Head};
 use super::manner::Manners;
 use super::trip::Trip;
-use super::{Shared, answer, course, forwarded, guard, identity};
+use super::{Shared, answer, course, forwarded, guard, identity, outcome};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::clock;
 
 /// What an error of ours is called in pingora's words; never shown to a client.
 const REFUSED: ErrorType = ErrorType::Custom("refused");
+const TOO_LARGE: ErrorType = ErrorType::Custom("body too large");
 const TRY_ELSEWHERE: ErrorType = ErrorType::Custom("try elsewhere");
 
 /// How long the rest of a request's body is read after an answer, so that its connection can be used again.
@@ -131,19 +132,6 @@ async fn wait(session: &mut Session, trip: &Trip, until: Duration) -> Result<()>
     }
 }
 
-fn class_of(error: &Error, late: bool) -> FailureClass {
-    match error.etype() {
-        _ if late => FailureClass::Timeout,
-        ErrorType::ReadTimedout | ErrorType::WriteTimedout => FailureClass::Timeout,
-        ErrorType::InvalidHTTPHeader | ErrorType::H1Error => FailureClass::Malformed,
-        _ => FailureClass::Reset,
-    }
-}
-
-fn flawed(flaw: Flaw) -> Why<'static> {
-    Why::Flaw { status: flaw.status(), sentence: flaw.sentence() }
-}
-
 #[async_trait]
 impl ProxyHttp for Gateway {
     type CTX = Trip;
@@ -159,8 +147,8 @@ impl ProxyHttp for Gateway {
         trip.id = identity::of(session.req_header());
         let peer = head::peer(session);
         trip.origin = peer.map(|peer| forwarded::origin_of(&self.shared.world.load(), session, peer));
-        if let Some(flaw) = guard::flaw(session) {
-            let why = flawed(flaw);
+        if let Some(flaw) = guard::flaw(session).or_else(|| head::too_long(session)) {
+            let why = answer::flawed(flaw);
             trip.refused(label(why));
             // Where the next request begins is anybody's guess.
             session.set_keepalive(None);
@@ -233,11 +221,15 @@ impl ProxyHttp for Gateway {
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         bytes: &mut Option<Bytes>,
         end: bool,
         trip: &mut Trip,
     ) -> Result<()> {
+        trip.received += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        if trip.service().is_some() && !guard::has_room(session, trip.received) {
+            return Err(Error::new_down(TOO_LARGE));
+        }
         trip.passed(bytes.as_ref().map_or(0, Bytes::len), 0);
         if end {
             trip.sent();
@@ -332,9 +324,9 @@ impl ProxyHttp for Gateway {
         // The node is to blame, the client has not seen anything yet, and nothing was decided before.
         let ours = error.esource() == &ErrorSource::Upstream && !answer::begun(session);
         if ours && !trip.goes_on() {
-            self.failed(session, trip, class_of(&error, late));
+            self.failed(session, trip, outcome::class_of(&error, late));
         } else if error.esource() == &ErrorSource::Upstream {
-            trip.note(Outcome::Failed(class_of(&error, late)));
+            trip.note(Outcome::Failed(outcome::class_of(&error, late)));
         }
         error.set_retry(trip.goes_on());
         error
@@ -344,7 +336,8 @@ impl ProxyHttp for Gateway {
         session.set_keepalive(None);
         let why = match (trip.reason(), error.esource(), error.etype()) {
             (Some(reason), ..) => Why::Reason(reason),
-            (None, ErrorSource::Downstream, _) if let Some(flaw) = guard::flaw(session) => flawed(flaw),
+            (None, _, &TOO_LARGE) => answer::flawed(Flaw::BodyTooLarge),
+            (None, ErrorSource::Downstream, _) if let Some(flaw) = guard::flaw(session) => answer::flawed(flaw),
             // There is nobody to answer.
             (
                 None,

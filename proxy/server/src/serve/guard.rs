@@ -32,6 +32,8 @@ const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\
 pub(super) struct Ledger {
     /// The subject of the client's certificate.
     subject: Option<Arc<str>>,
+    /// The most that a body may hold.
+    body_bytes: u64,
     flaw: OnceLock<Flaw>,
     /// Whether the flaw is in a head, so that what pingora reads is no client's words.
     headless: AtomicBool,
@@ -66,6 +68,11 @@ pub(super) fn is_headless(session: &Session) -> bool {
     Ledger::of(session).is_some_and(|ledger| ledger.headless.load(Ordering::Relaxed))
 }
 
+/// Whether a body of so many bytes may come.
+pub(super) fn has_room(session: &Session, bytes: u64) -> bool {
+    Ledger::of(session).is_none_or(|ledger| bytes <= ledger.body_bytes)
+}
+
 /// The gateway is done with a request: the next may be read.
 pub(super) fn finished(session: &Session) {
     if let Some(ledger) = Ledger::of(session) {
@@ -79,6 +86,8 @@ pub(super) struct Guard {
     ledger: Arc<Ledger>,
     state: State,
     limits: Limits,
+    /// Bytes that the body may still hold.
+    room: u64,
     /// What was read and not yet handed out.
     held: VecDeque<u8>,
     /// How much of it is judged sound.
@@ -105,17 +114,17 @@ impl Default for State {
 
 impl Guard {
     /// A guard that has read this already.
-    pub(super) fn holding(before: Vec<u8>, subject: Option<Arc<str>>) -> Self {
-        let ledger = Arc::new(Ledger { subject, ..Ledger::default() });
-        let mut guard = Self { ledger, held: before.into(), ..Self::default() };
+    pub(super) fn holding(before: Vec<u8>, subject: Option<Arc<str>>, limits: Limits) -> Self {
+        let ledger = Arc::new(Ledger { subject, body_bytes: limits.body_bytes, ..Ledger::default() });
+        let mut guard = Self { ledger, limits, held: before.into(), ..Self::default() };
         guard.judge();
         guard
     }
 
     /// One that lets everything pass, since both sides know that it is not HTTP/1.
-    pub(super) fn open(before: Vec<u8>, subject: Option<Arc<str>>) -> Self {
+    pub(super) fn open(before: Vec<u8>, subject: Option<Arc<str>>, limits: Limits) -> Self {
         let mut guard = Self { state: State::Open, ..Self::default() };
-        guard.ledger = Arc::new(Ledger { subject, ..Ledger::default() });
+        guard.ledger = Arc::new(Ledger { subject, body_bytes: limits.body_bytes, ..Ledger::default() });
         guard.take(&before);
         guard
     }
@@ -171,7 +180,16 @@ impl Guard {
                     return;
                 }
                 State::Body(decoder) => match decoder.step(bytes, &self.limits) {
-                    Ok(Step::Data { skip, take } | Step::Trailer { skip, take, .. }) => {
+                    Ok(Step::Data { take, .. }) if take as u64 > self.room => {
+                        self.refuse(Flaw::BodyTooLarge);
+                        false
+                    }
+                    Ok(Step::Data { skip, take }) => {
+                        self.room -= take as u64;
+                        self.sound += skip + take;
+                        true
+                    }
+                    Ok(Step::Trailer { skip, take, .. }) => {
                         self.sound += skip + take;
                         true
                     }
@@ -215,6 +233,7 @@ impl Guard {
                 Parsed::Whole | Parsed::Foreign(HandOver::Http10 | HandOver::Unsure | HandOver::Off | HandOver::Node),
             ) => {
                 self.sound = head.end();
+                self.room = self.limits.body_bytes;
                 self.state = match Decoder::new(head.framing()) {
                     decoder if decoder.is_done() => State::default(),
                     decoder => State::Body(decoder),
@@ -283,7 +302,8 @@ mod tests {
 
     #[test]
     fn the_next_request_waits_until_this_one_is_done() {
-        let mut guard = Guard::holding([GET, POST, "1\r\na\r\n0\r\n\r\n", GET].concat().into(), None);
+        let mut guard =
+            Guard::holding([GET, POST, "1\r\na\r\n0\r\n\r\n", GET].concat().into(), None, Limits::default());
         assert_eq!(given(&mut guard), (GET.into(), false));
         done(&guard);
         assert_eq!(given(&mut guard), ([POST, "1\r\na\r\n0\r\n\r\n"].concat(), false));
@@ -294,7 +314,8 @@ mod tests {
 
     #[test]
     fn a_head_that_is_refused_is_replaced() {
-        let mut guard = Guard::holding([GET, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", GET].concat().into(), None);
+        let mut guard =
+            Guard::holding([GET, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", GET].concat().into(), None, Limits::default());
         assert_eq!(given(&mut guard), (GET.into(), false));
         assert_eq!(guard.ledger.flaw.get(), None, "the first one is not to blame");
         done(&guard);
@@ -305,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_body_passes_as_far_as_it_is_sound() {
-        let mut guard = Guard::holding([POST, "3\r\nabc\r\n;\r\n\r\n", GET].concat().into(), None);
+        let mut guard = Guard::holding([POST, "3\r\nabc\r\n;\r\n\r\n", GET].concat().into(), None, Limits::default());
         assert_eq!(given(&mut guard), ([POST, "3\r\nabc"].concat(), true));
         assert_eq!(guard.ledger.flaw.get(), Some(&Flaw::ChunkSize));
     }
@@ -314,7 +335,7 @@ mod tests {
     fn it_judges_the_same_however_bytes_arrive() {
         for body in ["3;x\r\nabc\r\n0\r\nX: y\r\n\r\n", "3\r\nabc\r\n0\r\nX\r\n\r\n", "3\r\nabcd\r\n", "g"] {
             let bytes = [POST, body].concat();
-            let (whole, refused) = given(&mut Guard::holding(bytes.clone().into(), None));
+            let (whole, refused) = given(&mut Guard::holding(bytes.clone().into(), None, Limits::default()));
             let mut guard = Guard::default();
             let mut all = String::new();
             let mut cut = false;
@@ -332,7 +353,7 @@ mod tests {
     #[test]
     fn what_may_turn_into_something_else_passes() {
         let first = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
-        let mut guard = Guard::holding(format!("{first}any\0thing\n").into(), None);
+        let mut guard = Guard::holding(format!("{first}any\0thing\n").into(), None, Limits::default());
         assert_eq!(given(&mut guard), (format!("{first}any\0thing\n"), false));
         assert!(guard.is_open());
     }
@@ -344,7 +365,7 @@ mod tests {
             ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", Flaw::Connect),
             ("\u{16}\u{3}\u{1}", Flaw::TlsHello),
         ] {
-            let mut guard = Guard::holding(bytes.into(), None);
+            let mut guard = Guard::holding(bytes.into(), None, Limits::default());
             let (text, cut) = given(&mut guard);
             assert!(cut && text.as_bytes() == REFUSED, "{text}");
             assert_eq!(guard.ledger.flaw.get(), Some(&flaw));

@@ -8,7 +8,10 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use pointsman_core::facts::{HeaderValue, RequestFacts, without_port};
 use pointsman_core::origin::Origin;
+use pointsman_lane::flaw::Flaw;
 use pointsman_lane::head::is_disguised;
+
+use super::guard;
 
 /// A view of a request's head; copies nothing.
 pub(super) struct Head<'s> {
@@ -50,6 +53,12 @@ pub(super) fn mend(session: &Session, request: &mut RequestHeader, node: SocketA
         request.insert_header(header::HOST, node.to_string())?;
     }
     Ok(())
+}
+
+/// Whether the length of a body is said to be more than may come. Of HTTP/1 the guard has seen to that.
+pub(super) fn too_long(session: &Session) -> Option<Flaw> {
+    let length = session.req_header().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    (!guard::has_room(session, length)).then_some(Flaw::BodyTooLarge)
 }
 
 /// The address of whoever holds the connection.

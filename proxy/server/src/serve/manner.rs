@@ -11,12 +11,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use pointsman_config::certificates::{self, Flaw, Identity, Trust};
-use pointsman_config::plan::{self, Mark, Plan};
+use pointsman_config::plan::{self, ClientLimits, Mark, Network, Plan};
 use pointsman_config::{Problem, Source};
+use pointsman_lane::{Limits, Options};
 use rustls::RootCertStore;
 use tokio::sync::watch;
 
 use super::behind::Behind;
+use super::gate::Gate;
 use super::tls::Tls;
 use traces::Traces;
 
@@ -27,6 +29,37 @@ pub(super) struct Manner {
     pub(super) lane: bool,
     pub(super) http2: bool,
     pub(super) tls: Option<Arc<Tls>>,
+    pub(super) limits: ClientLimits,
+    /// The same, as the lane takes them.
+    pub(super) options: Arc<Options>,
+    /// Proxies that stand before this one.
+    pub(super) trusted: Vec<Network>,
+    pub(super) gate: Arc<Gate>,
+}
+
+impl Manner {
+    fn new(listener: &plan::Listener, tls: Option<Arc<Tls>>, trusted: &[Network], gate: Arc<Gate>) -> Self {
+        let granted = listener.limits;
+        let head_bytes = usize::try_from(granted.head).unwrap_or(usize::MAX);
+        let default = Limits::default();
+        let limits = Limits {
+            head_bytes,
+            line_bytes: default.line_bytes.min(head_bytes),
+            fields: granted.fields as usize,
+            body_bytes: granted.body.unwrap_or(u64::MAX),
+            ..default
+        };
+        let options = Options {
+            limits,
+            head_timeout: granted.head_timeout,
+            body_timeout: granted.body_timeout,
+            keep_alive: granted.keep_alive,
+            upgrades_only: !listener.lane,
+            ..Options::default()
+        };
+        let (lane, http2) = (listener.lane, listener.http2);
+        Self { lane, http2, tls, limits: granted, options: Arc::new(options), trusted: trusted.to_vec(), gate }
+    }
 }
 
 /// How everybody is treated under one configuration.
@@ -63,6 +96,7 @@ struct Held {
     made: HashMap<SocketAddr, (Recipe, Arc<Tls>)>,
     /// What is in force towards the nodes of each service, and what it was made of.
     nodes: HashMap<String, (plan::NodeTls, Trust, Arc<Behind>)>,
+    gates: HashMap<SocketAddr, Arc<Gate>>,
     generation: u64,
 }
 
@@ -133,7 +167,9 @@ impl Held {
                     None => continue,
                 },
             };
-            let manner = Manner { lane: listener.lane, http2: listener.http2, tls };
+            let gate = self.gates.remove(&place).unwrap_or_default();
+            next.gates.insert(place, Arc::clone(&gate));
+            let manner = Manner::new(listener, tls, &plan.trusted_proxies, gate);
             manners.listeners.insert(place, Arc::new(manner));
         }
         for service in plan.services.values() {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use pingora_error::{Error, ErrorType};
 use pointsman_config::plan::Timeouts;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
@@ -55,5 +56,15 @@ pub(super) fn count(metrics: &ServiceMetrics, event: Event, action: &Action) {
             FailureClass::Malformed => "malformed",
             FailureClass::Status(_) => "status",
         });
+    }
+}
+
+/// What kind of failure an error of pingora's is. `late`: the node was silent for too long.
+pub(super) fn class_of(error: &Error, late: bool) -> FailureClass {
+    match error.etype() {
+        _ if late => FailureClass::Timeout,
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => FailureClass::Timeout,
+        ErrorType::InvalidHTTPHeader | ErrorType::H1Error => FailureClass::Malformed,
+        _ => FailureClass::Reset,
     }
 }

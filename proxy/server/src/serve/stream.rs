@@ -15,7 +15,7 @@ use pingora_core::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
-use pointsman_lane::{Peer, Stream};
+use pointsman_lane::{Limits, Peer, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
 use super::guard::Guard;
@@ -39,7 +39,7 @@ pub(super) struct ClientStream {
 
 impl ClientStream {
     /// `http2`: both sides know that HTTP/2 is spoken.
-    pub(super) fn new(stream: Stream, peer: &Peer, before: Vec<u8>, http2: bool) -> Self {
+    pub(super) fn new(stream: Stream, peer: &Peer, before: Vec<u8>, http2: bool, limits: Limits) -> Self {
         let digest = SocketDigest::from_raw_fd(stream.socket().as_raw_fd());
         // The cell is new, so this cannot fail.
         let _ = digest.peer_addr.set(Some(peer.address.into()));
@@ -52,7 +52,7 @@ impl ClientStream {
             digest: Arc::new(digest),
             secure,
             http2,
-            guard: guard(before, peer.subject.clone()),
+            guard: guard(before, peer.subject.clone(), limits),
         }
     }
 }

@@ -267,7 +267,7 @@ fn world(
 }
 
 fn listener(address: SocketAddr, lane: bool) -> plan::Listener {
-    plan::Listener { address, tls: None, http2: false, lane }
+    plan::Listener { address, tls: None, http2: false, lane, limits: plan::ClientLimits::default() }
 }
 
 fn local() -> SocketAddr {

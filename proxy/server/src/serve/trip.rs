@@ -32,6 +32,8 @@ pub(super) struct Trip {
     pub(super) id: HeaderValue,
     /// Whom it comes from, once its head was read.
     pub(super) origin: Option<Origin>,
+    /// Bytes of its body that came.
+    pub(super) received: u64,
     /// What its route changes.
     pub(super) course: Option<Arc<Course>>,
     carrier: Carrier,
@@ -84,6 +86,7 @@ impl Trip {
             started: Instant::now(),
             id: HeaderValue::from_static(""),
             origin: None,
+            received: 0,
             course: None,
             carrier: Carrier::Nobody,
             exchange: Exchange::new(random),

@@ -10,7 +10,6 @@ use futures::FutureExt;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
-use pointsman_lane::{Lane, Options};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -22,7 +21,6 @@ use super::express::Express;
 use super::gateway::Gateway;
 use super::http2;
 use super::manner::Manners;
-use crate::world::clock;
 
 /// Idle connections to nodes that one worker keeps.
 const POOL: usize = 1024;
@@ -70,10 +68,7 @@ async fn work(
     let (running, mut all_ended) = mpsc::channel(1);
     let proxy = proxy(index, &shared, manners.clone());
     let express = Express::new(index, shared.clone());
-    let lane = |options| Arc::new(Lane::new(express.clone(), options, clock::now));
-    let upgrades = lane(Options { upgrades_only: true, ..Options::default() });
-    let lane = lane(Options::default());
-    let welcome = Welcome { proxy: Arc::clone(&proxy), lane, upgrades, shared, manners, stopping, running };
+    let welcome = Welcome { proxy: Arc::clone(&proxy), express: express.clone(), shared, manners, stopping, running };
     let serve = async {
         loop {
             match orders.recv().await {

@@ -1,0 +1,42 @@
+//! `limits` of a listener: what it grants its clients.
+
+use std::time::Duration;
+
+use super::fields::{Fields, Known};
+use crate::plan::ClientLimits;
+
+const LIMITS: Known = Known {
+    fields: &[
+        "head",
+        "fields",
+        "head_timeout",
+        "body",
+        "body_timeout",
+        "keep_alive",
+        "connections",
+        "connections_per_client",
+    ],
+    later: &[],
+};
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// The bounds of a listener, each at its default unless it is given.
+pub(super) fn limits(listener: &Fields) -> ClientLimits {
+    let default = ClientLimits::default();
+    let Some(node) = listener.get("limits") else { return default };
+    let fields = Fields::open(listener.checks, node, format!("`limits` of {}", listener.what), &LIMITS);
+    let off = |name: &str| fields.get(name).is_some_and(|node| node.as_switch() == Some(false));
+    let time = |name, default| fields.duration(name, SHORTEST..=LONGEST).unwrap_or(default);
+    let count = |name, default| if off(name) { None } else { fields.small(name, 1..=10_000_000).or(default) };
+    ClientLimits {
+        head: fields.size("head", 1 << 10..=1 << 20).unwrap_or(default.head),
+        fields: fields.small("fields", 10..=10_000).unwrap_or(default.fields),
+        head_timeout: time("head_timeout", default.head_timeout),
+        body: if off("body") { None } else { fields.size("body", 0..=1 << 50).or(default.body) },
+        body_timeout: time("body_timeout", default.body_timeout),
+        keep_alive: time("keep_alive", default.keep_alive),
+        connections: count("connections", default.connections),
+        connections_per_client: count("connections_per_client", default.connections_per_client),
+    }
+}
