@@ -235,6 +235,11 @@ pub struct HealthCheck {
 pub enum Probe {
     /// A TCP connection that is accepted.
     Tcp,
+    /// `grpc.health.v1.Health/Check` over HTTP/2.
+    Grpc {
+        /// The service asked about; empty: the node as a whole.
+        service: String,
+    },
     /// An HTTP/1.1 GET.
     Http {
         /// Path and query.

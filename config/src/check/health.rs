@@ -9,8 +9,8 @@ use crate::plan::{HealthCheck, NodeTls, Probe, Protocol};
 use crate::raw::{Node, Value};
 
 const HEALTH: Known = Known {
-    fields: &["http", "tcp", "interval", "timeout", "fall", "rise", "jitter", "expect", "host", "headers"],
-    later: &[("grpc", "check with `tcp: true`, or with `http: PATH` where the node answers HTTP/1.1")],
+    fields: &["http", "tcp", "grpc", "interval", "timeout", "fall", "rise", "jitter", "expect", "host", "headers"],
+    later: &[],
 };
 
 /// The check of a service, if it has one. Defaults: every 1 s, 500 ms to answer (or the interval, if that is shorter),
@@ -22,7 +22,7 @@ pub(crate) fn health(service: &Fields, tls: Option<&NodeTls>, protocol: Protocol
     if protocol == Protocol::Http2 && fields.has("http") {
         let message =
             format!("{} asks in HTTP/1.1, which nodes with `protocol: h2` do not speak", fields.label("http"));
-        fields.checks.report(fields.key_mark("http"), message, "check with `tcp: true`");
+        fields.checks.report(fields.key_mark("http"), message, "check with `grpc: SERVICE` or `tcp: true`");
     }
     let hour = Duration::from_secs(3600);
     let interval = fields.duration("interval", Duration::from_millis(100)..=hour);
@@ -46,30 +46,52 @@ pub(crate) fn health(service: &Fields, tls: Option<&NodeTls>, protocol: Protocol
 }
 
 fn probe(fields: &Fields, node: &Node) -> Option<Probe> {
-    let grpc = fields.has("grpc");
-    match (fields.has("http"), fields.has("tcp")) {
-        (true, true) => {
-            let message = format!("{} takes one of `http` and `tcp`, found both", fields.what);
-            fields.checks.report(fields.key_mark("tcp"), message, "an HTTP check connects anyway; keep `http`");
-            None
-        }
-        (true, false) => http(fields),
-        (false, true) => tcp(fields),
-        (false, false) => {
-            if !grpc && matches!(node.value, Value::Map(_)) {
-                let hint = "add `http: /health` or `tcp: true`";
+    let given: Vec<&str> = ["http", "tcp", "grpc"].into_iter().filter(|name| fields.has(name)).collect();
+    match given.as_slice() {
+        ["http"] => http(fields),
+        ["tcp"] => tcp(fields),
+        [_] => grpc(fields),
+        [] => {
+            if matches!(node.value, Value::Map(_)) {
+                let hint = "add `http: /health`, `tcp: true` or `grpc: SERVICE`";
                 fields.checks.report(fields.mark, format!("{} does not say what to ask", fields.what), hint);
             }
+            None
+        }
+        [first, second, ..] => {
+            let message =
+                format!("{} takes one of `http`, `tcp` and `grpc`, found `{first}` and `{second}`", fields.what);
+            fields.checks.report(fields.key_mark(second), message, "each of them connects anyway; keep one");
             None
         }
     }
 }
 
-fn tcp(fields: &Fields) -> Option<Probe> {
+/// Reports what only an HTTP check makes use of.
+fn only_of_http(fields: &Fields, kind: &str) {
     for name in ["expect", "host", "headers"].into_iter().filter(|name| fields.has(name)) {
-        let message = format!("{} has no effect on a TCP check", fields.label(name));
+        let message = format!("{} has no effect on a {kind} check", fields.label(name));
         fields.checks.report(fields.key_mark(name), message, "it belongs to `http: PATH`");
     }
+}
+
+fn grpc(fields: &Fields) -> Option<Probe> {
+    only_of_http(fields, "gRPC");
+    let node = fields.require("grpc")?;
+    let service = node.as_text().filter(|name| name.len() <= 256 && name.bytes().all(|b| b.is_ascii_graphic()));
+    if service.is_none() {
+        fields.wrong(
+            "grpc",
+            node,
+            "the name of a gRPC service",
+            "for example shop.Orders, or \"\" for the node as a whole",
+        );
+    }
+    Some(Probe::Grpc { service: service?.into() })
+}
+
+fn tcp(fields: &Fields) -> Option<Probe> {
+    only_of_http(fields, "TCP");
     match fields.require("tcp").and_then(|_| fields.switch("tcp")) {
         Some(true) => Some(Probe::Tcp),
         Some(false) => {

@@ -1,5 +1,5 @@
-//! One health check: a connection that is accepted, or an HTTP/1.1 GET, over TLS where the service speaks it, whose
-//! status is as expected.
+//! One health check: a connection that is accepted, an HTTP/1.1 GET whose status is as expected, or a gRPC service that
+//! says that it serves; over TLS where the service speaks it.
 //!
 //! Each check makes its own connection: a node whose accept queue is full or whose listener is gone fails, although a
 //! connection made earlier would still answer.
@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+mod grpc;
 
 /// The longest response head that is read; the default bound of nginx and HAProxy for one is 8 and 16 KiB.
 const LONGEST_HEAD: usize = 16 << 10;
@@ -40,23 +42,35 @@ type Failed = Cow<'static, str>;
 pub(super) struct Prober {
     address: SocketAddr,
     timeout: Duration,
-    /// The request to send and the statuses that pass; `None`: a connection is enough.
-    http: Option<(Vec<u8>, Vec<(u16, u16)>)>,
+    question: Question,
     tls: Option<Secure>,
+}
+
+/// What is asked.
+enum Question {
+    /// Nothing: a connection is enough.
+    Nothing,
+    /// This request; statuses that pass.
+    Http(Vec<u8>, Vec<(u16, u16)>),
+    /// A gRPC service by its name.
+    Grpc(String),
 }
 
 /// How it is asked over TLS.
 struct Secure {
     plan: NodeTls,
     name: String,
+    /// Whether both sides have to agree on HTTP/2.
+    http2: bool,
     /// Made at the first check, and again after a failed handshake: its files may have changed.
     connector: Option<TlsConnector>,
 }
 
 impl Prober {
     pub(super) fn new(address: SocketAddr, check: &HealthCheck) -> Self {
-        let http = match &check.probe {
-            Probe::Tcp => None,
+        let question = match &check.probe {
+            Probe::Tcp => Question::Nothing,
+            Probe::Grpc { service } => Question::Grpc(service.clone()),
             Probe::Http { path, expect, host, headers } => {
                 let host = host.clone().unwrap_or_else(|| address.to_string());
                 let mut request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
@@ -67,14 +81,14 @@ impl Prober {
                     request.push_str(&format!("{name}: {value}\r\n"));
                 }
                 request.push_str("\r\n");
-                Some((request.into_bytes(), expect.clone()))
+                Question::Http(request.into_bytes(), expect.clone())
             }
         };
         let tls = check.tls.clone().map(|plan| {
             let name = plan.server_name.clone().unwrap_or_else(|| address.ip().to_string());
-            Secure { plan, name, connector: None }
+            Secure { plan, name, http2: matches!(question, Question::Grpc(_)), connector: None }
         });
-        Self { address, timeout: check.timeout, http, tls }
+        Self { address, timeout: check.timeout, question, tls }
     }
 
     /// Asks once; takes no longer than the timeout.
@@ -91,20 +105,33 @@ impl Prober {
         if stream.local_addr().is_ok_and(|own| own == self.address) {
             return Outcome::Failed(ErrorKind::ConnectionRefused.to_string().into());
         }
-        let Some((request, expect)) = &self.http else { return Outcome::Passed };
         let asked = async {
-            match &mut self.tls {
-                None => status(&mut stream, request).await,
-                Some(tls) => status(&mut tls.shake(stream).await?, request).await,
+            match (&self.question, &mut self.tls) {
+                (Question::Nothing, _) => Ok(()),
+                (Question::Http(request, expect), None) => expected(status(&mut stream, request).await?, expect),
+                (Question::Http(request, expect), Some(tls)) => {
+                    expected(status(&mut tls.shake(stream).await?, request).await?, expect)
+                }
+                (Question::Grpc(service), None) => grpc::ask(stream, service, &self.address.to_string(), "http").await,
+                (Question::Grpc(service), Some(tls)) => {
+                    let name = tls.name.clone();
+                    grpc::ask(tls.shake(stream).await?, service, &name, "https").await
+                }
             }
         };
         match timeout_at(deadline, asked).await {
             Err(_) => Outcome::Failed(format!("connected, but no response head within {:?}", self.timeout).into()),
             Ok(Err(reason)) => Outcome::Failed(reason),
-            Ok(Ok(status)) if expect.iter().any(|(from, to)| (*from..=*to).contains(&status)) => Outcome::Passed,
-            Ok(Ok(status)) => Outcome::Failed(format!("status {status}, expected {}", ranges(expect)).into()),
+            Ok(Ok(())) => Outcome::Passed,
         }
     }
+}
+
+fn expected(status: u16, expect: &[(u16, u16)]) -> Result<(), Failed> {
+    if expect.iter().any(|(from, to)| (*from..=*to).contains(&status)) {
+        return Ok(());
+    }
+    Err(format!("status {status}, expected {}", ranges(expect)).into())
 }
 
 impl Secure {
@@ -112,7 +139,12 @@ impl Secure {
         let connector = match self.connector.take() {
             Some(connector) => connector,
             None => match certificates::client(&self.plan) {
-                Ok(config) => TlsConnector::from(Arc::new(config)),
+                Ok(mut config) => {
+                    if self.http2 {
+                        config.alpn_protocols = vec![b"h2".to_vec()];
+                    }
+                    TlsConnector::from(Arc::new(config))
+                }
                 Err((_, flaw)) => return Err(flaw.message.into()),
             },
         };

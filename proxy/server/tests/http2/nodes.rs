@@ -210,3 +210,42 @@ async fn a_node_that_does_not_speak_it_is_no_node() {
     let answer = Client::to(proxy.listeners[0]).await.get("/x").await.expect("answered");
     assert_eq!(answer.head.status(), 502);
 }
+
+/// Answers health checks with this status of the protocol's until told otherwise.
+async fn healthy(listener: TcpListener, says: Arc<AtomicUsize>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let says = Arc::clone(&says);
+        tokio::spawn(async move {
+            let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                let (head, mut body) = request.into_parts();
+                let mut response = Response::new(());
+                response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+                let mut send = respond.send_response(response, false).expect("sent");
+                if head.uri.path() == "/grpc.health.v1.Health/Check" {
+                    let asked = body.data().await.expect("a message").expect("read");
+                    assert_eq!(&asked[..], b"\0\0\0\0\x06\x0a\x04shop");
+                    let status = u8::try_from(says.load(Ordering::Relaxed)).expect("small");
+                    send.send_data(Bytes::copy_from_slice(&[0, 0, 0, 0, 2, 8, status]), false).expect("sent");
+                }
+                let mut trailers = HeaderMap::new();
+                trailers.insert("grpc-status", HeaderValue::from_static("0"));
+                send.send_trailers(trailers).expect("sent");
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_node_serves_while_its_grpc_health_says_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let (address, says) = (listener.local_addr().expect("an address"), Arc::new(AtomicUsize::new(1)));
+    tokio::spawn(healthy(listener, Arc::clone(&says)));
+    let check = "protocol: h2\n    health: { grpc: shop, interval: 100ms, timeout: 100ms }";
+    let proxy = proxy(address, "http2: on", check).await;
+    proxy.admin.node_is("api", "n1", "up").await.expect("up");
+    says.store(2, Ordering::Relaxed);
+    proxy.admin.node_is("api", "n1", "down").await.expect("down");
+    says.store(1, Ordering::Relaxed);
+    proxy.admin.node_is("api", "n1", "up").await.expect("up again");
+}
