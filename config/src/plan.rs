@@ -65,6 +65,8 @@ pub struct Listener {
     pub http2: bool,
     /// Whether the express lane may carry HTTP/1.1 here.
     pub lane: bool,
+    /// Whether a trusted proxy says first whose connection it passes on (PROXY protocol).
+    pub proxy_protocol: bool,
     /// What its clients are granted.
     pub limits: ClientLimits,
 }

@@ -6,7 +6,7 @@ use super::fields::{Fields, Known};
 use super::{client, tls};
 use crate::plan::{Admin, Listener, Mark};
 
-const LISTENER: Known = Known { fields: &["address", "tls", "http2", "lane", "limits"], later: &[] };
+const LISTENER: Known = Known { fields: &["address", "tls", "http2", "lane", "proxy_protocol", "limits"], later: &[] };
 const ADMIN: Known = Known { fields: &["address", "token_file"], later: &[] };
 
 /// The listeners and the admin listener; all addresses differ.
@@ -26,10 +26,16 @@ pub(crate) fn listeners(file: &Fields) -> (Vec<Listener>, Option<Admin>) {
         let http2 = fields.switch("http2").unwrap_or(tls.is_some());
         let lane = fields.switch("lane").unwrap_or(lane);
         let limits = client::limits(&fields);
+        let proxy_protocol = fields.switch("proxy_protocol").unwrap_or(false);
+        if proxy_protocol && file.list("trusted_proxies").is_empty() {
+            let message = format!("{} would let nobody in", fields.label("proxy_protocol"));
+            let hint = "name those who speak it under `trusted_proxies`";
+            fields.checks.report(fields.key_mark("proxy_protocol"), message, hint);
+        }
         fields.require("address");
         if let Some(address) = fields.address("address", false) {
             claim(&fields, address, &mut taken);
-            listeners.push(Listener { address, tls, http2, lane, limits });
+            listeners.push(Listener { address, tls, http2, lane, proxy_protocol, limits });
         }
     }
     (listeners, admin(file, &mut taken))

@@ -17,6 +17,7 @@ use crate::access_log::AccessLog;
 use crate::metrics::Metrics;
 use crate::world::WorldCell;
 
+mod announced;
 mod answer;
 mod arrival;
 mod behind;

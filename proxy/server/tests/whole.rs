@@ -3,6 +3,8 @@
 /// `whole_without_lane.rs` runs the same tests with `off`.
 const LANE: &str = "on";
 
+#[path = "whole/announced.rs"]
+mod announced;
 #[path = "whole/bounds.rs"]
 mod bounds;
 #[path = "whole/courses.rs"]

@@ -2,6 +2,8 @@
 
 const LANE: &str = "off";
 
+#[path = "whole/announced.rs"]
+mod announced;
 #[path = "whole/bounds.rs"]
 mod bounds;
 #[path = "whole/courses.rs"]

@@ -11,12 +11,12 @@ use pointsman_lane::{Ended, Lane, Peer, Stream};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-use super::Shared;
 use super::express::Express;
 use super::gateway::Gateway;
 use super::manner::{Manner, Manners};
 use super::stream::ClientStream;
 use super::tls::Secure;
+use super::{Shared, announced};
 use crate::world::clock;
 
 /// A reload opens its sockets before it is live, and is live or gives up well within this.
@@ -94,9 +94,14 @@ impl Arrival {
     }
 
     async fn go_on(self, manner: Arc<Manner>) {
-        let Self { socket, client, counted, proxy, express, stopping } = self;
-        let trusted = manner.trusted.iter().any(|network| network.contains(client.ip()));
-        let _place = match manner.gate.enter(client.ip(), trusted, &manner.limits) {
+        let Self { mut socket, mut client, counted, proxy, express, stopping } = self;
+        if manner.proxy_protocol {
+            match announced(&mut socket, client, &manner).await {
+                Ok(told) => client = told,
+                Err(why) => return counted.shared.metrics.connection_refused(why),
+            }
+        }
+        let _place = match manner.gate.enter(client.ip(), manner.trusts(client.ip()), &manner.limits) {
             Ok(place) => place,
             Err(bound) => return counted.shared.metrics.connection_refused(bound),
         };
@@ -134,5 +139,17 @@ impl Arrival {
             }
         }
         proxy.process_new(Box::new(ClientStream::new(stream, &peer, before, http2, limits)), &stopping).await;
+    }
+}
+
+/// Whom a trusted proxy passes on. The error is why nobody is let in, as metrics name it.
+async fn announced(socket: &mut TcpStream, peer: SocketAddr, manner: &Manner) -> Result<SocketAddr, &'static str> {
+    if !manner.trusts(peer.ip()) {
+        return Err("untrusted");
+    }
+    let told = tokio::time::timeout(manner.options.head_timeout, announced::read(socket)).await;
+    match told {
+        Ok(Ok(told)) => Ok(told.unwrap_or(peer)),
+        Ok(Err(announced::Malformed)) | Err(_) => Err("proxy-header"),
     }
 }

@@ -4,7 +4,7 @@
 //! match or has expired leaves what it would replace in force.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,15 +29,21 @@ pub(super) struct Manner {
     pub(super) lane: bool,
     pub(super) http2: bool,
     pub(super) tls: Option<Arc<Tls>>,
+    pub(super) proxy_protocol: bool,
     pub(super) limits: ClientLimits,
     /// The same, as the lane takes them.
     pub(super) options: Arc<Options>,
     /// Proxies that stand before this one.
-    pub(super) trusted: Vec<Network>,
+    trusted: Vec<Network>,
     pub(super) gate: Arc<Gate>,
 }
 
 impl Manner {
+    /// Whether an address is a proxy's that is trusted.
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(address))
+    }
+
     fn new(listener: &plan::Listener, tls: Option<Arc<Tls>>, trusted: &[Network], gate: Arc<Gate>) -> Self {
         let granted = listener.limits;
         let head_bytes = usize::try_from(granted.head).unwrap_or(usize::MAX);
@@ -57,8 +63,17 @@ impl Manner {
             upgrades_only: !listener.lane,
             ..Options::default()
         };
-        let (lane, http2) = (listener.lane, listener.http2);
-        Self { lane, http2, tls, limits: granted, options: Arc::new(options), trusted: trusted.to_vec(), gate }
+        let (lane, http2, proxy_protocol) = (listener.lane, listener.http2, listener.proxy_protocol);
+        Self {
+            lane,
+            http2,
+            tls,
+            proxy_protocol,
+            limits: granted,
+            options: Arc::new(options),
+            trusted: trusted.to_vec(),
+            gate,
+        }
     }
 }
 

@@ -267,7 +267,8 @@ fn world(
 }
 
 fn listener(address: SocketAddr, lane: bool) -> plan::Listener {
-    plan::Listener { address, tls: None, http2: false, lane, limits: plan::ClientLimits::default() }
+    let limits = plan::ClientLimits::default();
+    plan::Listener { address, tls: None, http2: false, lane, proxy_protocol: false, limits }
 }
 
 fn local() -> SocketAddr {
