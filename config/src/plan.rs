@@ -69,6 +69,8 @@ pub struct Listener {
     pub proxy_protocol: bool,
     /// What its clients are granted.
     pub limits: ClientLimits,
+    /// Where the address stands.
+    pub mark: Mark,
 }
 
 /// The operators' API.

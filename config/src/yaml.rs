@@ -24,6 +24,9 @@ const MAX_TEXT: usize = 8 << 20;
 /// character makes, all before the first value is seen: 150,000 of them keep that under 32 MB.
 const MAX_BREAKS: usize = 150_000;
 
+/// What the library says of a quote without its end, before where it opened.
+const UNCLOSED: &str = "while scanning a quoted scalar";
+
 const TOO_DEEP: &str = "values are nested more than 128 deep";
 
 /// Reads a document. Errors: not YAML, or beyond the bounds; these are told one at a time, for nothing after them can
@@ -302,6 +305,8 @@ fn too_much(source: &Source, mark: Mark) -> Problem {
 fn refused(source: &Source, error: &serde_yaml::Error, over_bounds: bool) -> Problem {
     let said = error.to_string();
     let mark = match error.location() {
+        // The end of the file says nothing; the quote may stand a hundred lines above it.
+        Some(_) if said.contains(UNCLOSED) => mark_in(&said[said.find(UNCLOSED).unwrap_or(0)..]),
         Some(place) => Mark { line: place.line(), column: place.column() },
         // The one error without a place that has one: the line that starts the document too many.
         None if said.contains("more than one document") => {
@@ -327,6 +332,11 @@ fn refused(source: &Source, error: &serde_yaml::Error, over_bounds: bool) -> Pro
         return too_much(source, mark);
     } else if said.contains("unknown anchor") {
         ("this alias names an anchor that does not stand before it".into(), Some("put `&name` before the value meant"))
+    } else if said.contains(UNCLOSED) {
+        (
+            "the quote that opens here is never closed".into(),
+            Some("close it; inside double quotes, a quote is written \\\""),
+        )
     } else if said.contains("a name as key") {
         ("a key must be a name, not a list or mapping".into(), None)
     } else {

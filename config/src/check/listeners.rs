@@ -35,7 +35,8 @@ pub(crate) fn listeners(file: &Fields) -> (Vec<Listener>, Option<Admin>) {
         fields.require("address");
         if let Some(address) = fields.address("address", false) {
             claim(&fields, address, &mut taken);
-            listeners.push(Listener { address, tls, http2, lane, proxy_protocol, limits });
+            let mark = fields.get("address").map_or(fields.mark, |node| node.mark);
+            listeners.push(Listener { address, tls, http2, lane, proxy_protocol, limits, mark });
         }
     }
     (listeners, admin(file, &mut taken))

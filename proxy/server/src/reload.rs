@@ -57,6 +57,8 @@ pub struct Reloader {
     shelf: Shelf,
     in_force: BTreeMap<String, InForce>,
     text: String,
+    /// Whether the file was refused when it was read last.
+    refused: bool,
     /// Worlds that were swapped out and that a request may still hold. Kept so that what falls to pieces falls here,
     /// and not on the worker that answers the last of their requests: unmapping the memories of policies takes a while.
     retired: Vec<Arc<World>>,
@@ -77,7 +79,8 @@ impl Reloader {
     pub async fn first(parts: Parts, source: &Source, plan: Arc<Plan>) -> Result<(Self, World), Problems> {
         let Registry::Embedded { path } = &plan.registry;
         let shelf = Shelf::new(path.join("policies"));
-        let mut reloader = Self { parts, shelf, in_force: BTreeMap::new(), text: String::new(), retired: Vec::new() };
+        let mut reloader =
+            Self { parts, shelf, in_force: BTreeMap::new(), text: String::new(), refused: false, retired: Vec::new() };
         let (policies, world) = reloader.prove_and_configure(&plan, source, None).await?;
         reloader.in_force = policies;
         source.text().clone_into(&mut reloader.text);
@@ -142,15 +145,20 @@ impl Reloader {
         match outcome.outcome {
             "swapped" => self.parts.bus.tell("reloaded", "", "", format!("generation {} is live", outcome.generation)),
             "refused" => {
-                for problem in &outcome.problems {
-                    log::error!("reload refused, generation {} serves on:\n{problem}", outcome.generation);
-                }
+                let problems = outcome.problems.join("\n\n");
+                log::error!("reload refused, generation {} serves on:\n{problems}", outcome.generation);
                 let message =
                     format!("{} problem(s); generation {} serves on", outcome.problems.len(), outcome.generation);
                 self.parts.bus.tell("reload-refused", "", "", message);
             }
+            // Whoever was told of the refusal is told that it is over.
+            _ if self.refused => {
+                let message = format!("the file says again what is in force: generation {}", outcome.generation);
+                self.parts.bus.tell("reload-unchanged", "", "", message);
+            }
             _ => {}
         }
+        self.refused = outcome.outcome == "refused";
         outcome
     }
 
@@ -164,7 +172,7 @@ impl Reloader {
         let addresses: Vec<_> = plan.listeners.iter().map(|l| l.address).collect();
         let before: Vec<_> = previous.plan.listeners.iter().map(|l| l.address).collect();
         if addresses != before {
-            around.doors.open(&addresses).map_err(|e| prove::whole(&source, e.to_string(), ADDRESS_HINT))?;
+            around.doors.open(&addresses).map_err(|e| prove::address(&source, &plan, &e.to_string()))?;
         }
         let (policies, next) = match self.prove_and_configure(&plan, &source, Some(&previous)).await {
             Ok(proven) => proven,
@@ -288,8 +296,6 @@ impl Reloader {
         reports.into_values().collect()
     }
 }
-
-const ADDRESS_HINT: &str = "another process may hold it: `ss -ltnp` shows which";
 
 /// From now on the policies of this world get ready for new lists of nodes.
 fn feed(world: &World) {

@@ -41,7 +41,7 @@ fn in_force(plan: &Plan) -> bool {
 /// `POST /v1/config/reload`
 pub(super) async fn reload(state: AppState) -> Result<Json<Outcome>, Problem> {
     let outcome = state.parts.reload.now().await.ok_or_else(Problem::stopping)?;
-    settled(outcome, "correct the file and reload again; `pointsman check -c FILE` says the same offline")
+    settled(outcome, "correct the file and reload again; `pointsman check -c` with its path says the same offline")
 }
 
 /// Replaces the values of keys that are named like secrets. By line, since the text may not even be YAML. References

@@ -32,6 +32,14 @@ pub(super) fn whole(source: &Source, message: String, help: &str) -> Problems {
     Problems::from(vec![source.problem(Mark::default(), message).help(help)])
 }
 
+/// An address that cannot be had, at the listener that names it. The error of the sockets says which one that is.
+pub(super) fn address(source: &Source, plan: &Plan, said: &str) -> Problems {
+    let named = plan.listeners.iter().find(|listener| said.contains(&listener.address.to_string()));
+    let mark = named.map_or(Mark::default(), |listener| listener.mark);
+    let hint = "another process may hold it: `ss -ltnp` shows which";
+    Problems::from(vec![source.problem(mark, said).help(hint)])
+}
+
 /// What changed in the file and cannot change while the process runs: said, so that nobody waits for it.
 pub(super) fn warn_of_what_waits_for_a_restart(before: &Plan, now: &Plan) {
     for (key, same) in [("registry", before.registry == now.registry), ("admin", before.admin == now.admin)] {

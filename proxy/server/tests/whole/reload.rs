@@ -84,11 +84,19 @@ async fn a_port_that_is_taken_refuses_the_reload() {
     let _nodes = nodes(&proxy, 1, &["api"]).await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address");
+    let before = std::fs::read(proxy.config()).expect("there");
     let two = with_listener(address);
     proxy.write_config(&two).expect("written");
     let outcome = proxy.admin.reload().await.expect("answered");
     assert_eq!(outcome["outcome"], "refused", "{outcome}");
-    assert!(outcome.to_string().contains(&address.to_string()), "{outcome}");
+    let problem = outcome["problems"][0].as_str().expect("a problem");
+    assert!(
+        problem.contains(&address.to_string()) && problem.contains("pointsman.yaml:") && problem.contains('^'),
+        "{problem}"
+    );
+    std::fs::write(proxy.config(), before).expect("written");
+    let told = proxy.admin.answers("/v1/config", |a| a.text().contains("the file says again what is in force")).await;
+    told.expect("the file that is back is acknowledged");
     assert_eq!(Request::get("/echo").send(proxy.addr()).await.expect("answered").status, 200);
 }
 
