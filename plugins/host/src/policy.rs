@@ -127,6 +127,11 @@ impl WasmPolicy {
         &self.versions[0].module
     }
 
+    /// The module that serves: the one that was set up, or the last good one once that is quarantined; `None`: none.
+    pub fn serving_module(&self) -> Option<&Arc<Module>> {
+        self.serving(self.epoch.load(Ordering::Acquire)).map(|version| &version.module)
+    }
+
     /// Whether it was set up with this very module, limits and settings.
     pub(crate) fn runs(&self, module: &Module, settings: &str) -> bool {
         let own = &self.versions[0];

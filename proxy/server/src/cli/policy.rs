@@ -68,11 +68,12 @@ fn row(policy: &Value) -> Vec<Cell> {
     let faults: u64 =
         policy["faults"].as_object().into_iter().flat_map(|faults| faults.values()).filter_map(Value::as_u64).sum();
     let quarantined = policy["quarantined"].as_bool() == Some(true);
+    let bad = policy["quarantined_digest"].as_str().map(|digest| format!("{digest:.12} ")).unwrap_or_default();
     vec![
         Cell::text(text("name")),
         Cell::text(text("version")),
         Cell::text(text("digest").chars().take(12).collect::<String>()),
-        Cell::text(if quarantined { format!("{faults}, quarantined") } else { faults.to_string() }),
+        Cell::text(if quarantined { format!("{faults}, {bad}quarantined") } else { faults.to_string() }),
         Cell::text(if services.is_empty() { "-".into() } else { services.join(", ") }),
         Cell::text(text("source")),
     ]
@@ -101,8 +102,8 @@ mod tests {
     #[test]
     fn a_row_a_policy() {
         let policy = serde_json::json!({"name": "vip-first", "version": "1.2.0", "digest": "0123456789abcdef",
-            "source": "./vip.wasm", "services": ["oms", "api"], "faults": {"trap": 2, "late": 1}, "quarantined": true});
+            "source": "./vip.wasm", "services": ["oms", "api"], "faults": {"trap": 2, "late": 1}, "quarantined": true, "quarantined_digest": "fedcba9876543210"});
         let text = table::lines(&["P", "V", "D", "F", "S", "FROM"], &[row(&policy)], false).pop().expect("a row");
-        assert_eq!(text, "  vip-first  1.2.0  0123456789ab  3, quarantined  oms, api  ./vip.wasm");
+        assert_eq!(text, "  vip-first  1.2.0  0123456789ab  3, fedcba987654 quarantined  oms, api  ./vip.wasm");
     }
 }

@@ -44,12 +44,16 @@ impl InForce {
 
     /// As operators see it; the caller gathers the services that use it.
     pub(super) fn report(&self) -> PolicyReport {
-        let (about, status) = (self.policy.module().about().clone(), self.policy.status());
+        let status = self.policy.status();
+        let serving = self.policy.serving_module();
+        let about = serving.unwrap_or(self.policy.module()).about().clone();
+        let digest = status.serving.unwrap_or(status.digest);
         PolicyReport {
             name: self.name.clone(),
             describes: about.name,
             version: about.version,
-            digest: status.digest.to_string(),
+            digest: digest.to_string(),
+            quarantined_digest: status.quarantined.then(|| status.digest.to_string()),
             source: self.source.clone(),
             services: Vec::new(),
             faults: status.faults.into_iter().map(|(label, count)| (label.to_owned(), count)).collect(),

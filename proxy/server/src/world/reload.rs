@@ -41,8 +41,11 @@ pub struct PolicyReport {
     pub describes: String,
     /// Its own version.
     pub version: String,
-    /// SHA-256 of the component.
+    /// SHA-256 of the component that serves; of the quarantined one where none does.
     pub digest: String,
+    /// SHA-256 of the component that was quarantined and in whose place the last good one serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantined_digest: Option<String>,
     /// `built-in`, a path, or `uploaded`.
     pub source: String,
     /// Services that use it.

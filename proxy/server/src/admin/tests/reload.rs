@@ -32,6 +32,7 @@ pub(super) async fn answer(mut orders: Receiver<Order>) {
                     describes: "round-robin".into(),
                     version: "1.0.0".into(),
                     digest: "0123456789abcdef".into(),
+                    quarantined_digest: None,
                     source: "built-in".into(),
                     services: vec!["oms".into()],
                     faults: BTreeMap::from([("trap".into(), 0)]),
