@@ -74,12 +74,15 @@ fn address(fields: &mut Fields) -> Option<SocketAddr> {
     }
 }
 
-/// Reads the body of a heartbeat; it may be empty.
-pub(super) fn heartbeat(body: &[u8]) -> Result<Option<ReportedLoad>, Problem> {
+/// Reads the body of a heartbeat; it may be empty. With it comes what the node is told of a figure that was bounded: one
+/// that is refused would cost the node its lease.
+pub(super) fn heartbeat(body: &[u8]) -> Result<(Option<ReportedLoad>, Option<String>), Problem> {
     let mut fields = Fields::parse(body, true, HEARTBEAT_EXAMPLE)?;
-    let load = fields.take("load").and_then(|value| load(&mut fields, &value));
+    let value = fields.take("load");
+    let load = value.as_ref().and_then(|value| load(&mut fields, value));
     fields.finish(HEARTBEAT_EXAMPLE)?;
-    Ok(load)
+    let over = value.and_then(|value| value["utilisation"].as_f64()).filter(|share| *share > 1.0);
+    Ok((load, over.map(|share| format!("load.utilisation is a share from 0 to 1: {share} is taken for 1"))))
 }
 
 /// A load may carry more than is read here: a node tells what it knows, and newer proxies read more of it.
@@ -166,10 +169,12 @@ mod tests {
 
     #[test]
     fn heartbeats() {
-        assert_eq!(heartbeat(b"").expect("empty"), None);
-        assert_eq!(heartbeat(b"{}").expect("none"), None);
-        let load = heartbeat(br#"{"load": {"utilisation": 1.7, "queue": 3, "threads": 9}}"#).expect("load");
+        assert_eq!(heartbeat(b"").expect("empty"), (None, None));
+        assert_eq!(heartbeat(b"{}").expect("none"), (None, None));
+        let (load, note) = heartbeat(br#"{"load": {"utilisation": 1.7, "queue": 3, "threads": 9}}"#).expect("load");
         assert_eq!(load, Some(ReportedLoad { utilisation: Some(1.0), queue: Some(3) }));
+        assert_eq!(note.as_deref(), Some("load.utilisation is a share from 0 to 1: 1.7 is taken for 1"));
+        assert_eq!(heartbeat(br#"{"load": {"utilisation": 1}}"#).expect("load").1, None);
         for bad in
             [r#"{"load": 1}"#, r#"{"load": {"utilisation": -1}}"#, r#"{"load": {"queue": "3"}}"#, r#"{"lode": {}}"#]
         {

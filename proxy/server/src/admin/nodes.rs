@@ -1,5 +1,7 @@
 //! Nodes join, renew, leave and drain.
 
+use std::net::SocketAddr;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -14,7 +16,7 @@ use super::body::{self, JSON_LIMIT};
 use super::join;
 use super::problem::Problem;
 use super::services;
-use crate::world::control::Joined;
+use crate::world::control::{Denied, Joined};
 
 /// The node that a path names.
 pub(super) struct At {
@@ -44,7 +46,18 @@ pub(super) fn bad_path(error: PathRejection) -> Problem {
 /// `PUT /v1/services/{service}/nodes/{id}`
 pub(super) async fn join(state: AppState, at: At, body: Body) -> Result<Response, Problem> {
     let (spec, ttl) = join::join(&at.id, &body::read(body, JSON_LIMIT).await?)?;
-    let joined = state.parts.control.join(&at.service, spec, ttl).await?;
+    if let Some(own) = own_address(&state, spec.address) {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "loop",
+            format!("{} is an address of this proxy itself ({own}): requests would come round for ever", spec.address),
+            "give the address on which the node listens",
+        ));
+    }
+    let joined = match state.parts.control.join(&at.service, spec, ttl).await {
+        Err(Denied::NoService(name)) => return Err(services::unknown(&state, &name).await),
+        outcome => outcome?,
+    };
     let Joined { created, drained } = joined;
     let (status, outcome) = if created { (StatusCode::CREATED, "created") } else { (StatusCode::OK, "renewed") };
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
@@ -63,11 +76,27 @@ pub(super) async fn join(state: AppState, at: At, body: Body) -> Result<Response
     Ok(response)
 }
 
+/// What of the proxy's own listens there, if that can be told: a listener on every address is told by loopback.
+fn own_address(state: &AppState, address: SocketAddr) -> Option<&'static str> {
+    let is = |own: SocketAddr| {
+        let everywhere = own.ip().is_unspecified() && address.ip().to_canonical().is_loopback();
+        own.port() == address.port() && (own.ip() == address.ip() || everywhere)
+    };
+    if is(state.local) {
+        return Some("the admin API");
+    }
+    state.parts.world.load().plan.listeners.iter().any(|listener| is(listener.address)).then_some("a listener")
+}
+
 /// `POST …/heartbeat`
 pub(super) async fn heartbeat(state: AppState, at: At, body: Body) -> Result<Json<Value>, Problem> {
-    let load = join::heartbeat(&body::read(body, JSON_LIMIT).await?)?;
+    let (load, note) = join::heartbeat(&body::read(body, JSON_LIMIT).await?)?;
     state.parts.control.heartbeat(&at.service, &at.id, load).await?;
-    Ok(done(&at, "renewed"))
+    let Json(mut answer) = done(&at, "renewed");
+    if let Some(note) = note {
+        answer["note"] = note.into();
+    }
+    Ok(Json(answer))
 }
 
 /// `DELETE /v1/services/{service}/nodes/{id}`

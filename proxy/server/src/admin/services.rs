@@ -61,6 +61,15 @@ pub(super) async fn node(state: &AppState, service: &str, id: &str) -> Result<Se
     node.ok_or_else(|| Problem::no_node(&service.name, id))
 }
 
+/// A 404 that names the services that are there.
+pub(super) async fn unknown(state: &AppState, name: &str) -> Problem {
+    match find(&state.parts.control, name).await {
+        Err(problem) => problem,
+        // It has come meanwhile.
+        Ok(_) => Problem::no_service(name, &[name.to_owned()]),
+    }
+}
+
 /// One service, or a 404 that names those that are there.
 async fn find(control: &Control, name: &str) -> Result<ServiceReport, Problem> {
     let mut all = control.report().await?;

@@ -25,6 +25,8 @@ async fn a_node_joins_renews_drains_and_leaves() {
     assert_eq!(api.send("POST", &format!("{NODE}/heartbeat"), "").await.status, 200);
     assert_eq!(api.send("POST", &format!("{NODE}/heartbeat"), r#"{"load": {"queue": 9}}"#).await.status, 200);
     assert_eq!(api.get(NODE).await.json()["load"]["queue"], 9);
+    let over = api.send("POST", &format!("{NODE}/heartbeat"), r#"{"load": {"utilisation": 9}}"#).await.json();
+    assert!(over["note"].as_str().expect("a note").contains("9 is taken for 1"), "{over}");
 
     assert_eq!(api.send("POST", &format!("{NODE}/drain"), "").await.json()["outcome"], "draining");
     assert_eq!(api.get(NODE).await.json()["standing"], "draining");
@@ -62,10 +64,20 @@ async fn each_denial_has_its_status() {
         ("/v1/services/oms/nodes/stopped", 503, "stopping"),
     ] {
         let answer = api.send("PUT", path, body).await;
-        answer.problem(status, reason);
+        let problem = answer.problem(status, reason);
+        assert_eq!(problem["services"] == serde_json::json!(["oms"]), reason == "no-service", "{problem}");
         assert_eq!(answer.header("retry-after").is_some(), status == 503, "{path}");
     }
     api.send("DELETE", "/v1/services/oms/nodes/fixed", "").await.problem(409, "static-node");
+}
+
+#[tokio::test]
+async fn the_proxy_itself_is_no_node() {
+    let api = Api::start().await;
+    let body = format!("{{\"address\": \"{}\"}}", api.address);
+    let problem = api.send("PUT", NODE, &body).await.problem(400, "loop");
+    assert!(problem["detail"].as_str().expect("text").contains("the admin API"), "{problem}");
+    api.get(NODE).await.problem(404, "no-node");
 }
 
 #[tokio::test]
