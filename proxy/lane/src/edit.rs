@@ -125,7 +125,7 @@ pub(crate) fn response(
         Known::Trailer => coding == Coding::Chunked,
         _ => {
             let name = line.name.of(bytes);
-            !drops(name) && !(head.has_connection() && is_named(fields, bytes, name))
+            !(drops(name) || head.has_connection() && is_named(fields, bytes, name))
         }
     });
     if let Some(length) = head.padded_length().filter(|_| !bodiless) {

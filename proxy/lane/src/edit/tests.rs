@@ -9,7 +9,7 @@ fn sent(request_bytes: &str) -> String {
     let mut out = Vec::new();
     let drops = |name: &[u8]| name.eq_ignore_ascii_case(b"x-forwarded-for");
     request(&mut out, &head, bytes, None::<fn(&mut Vec<u8>)>, drops, |out| {
-        out.extend_from_slice(b"x-request-id: 1\r\n")
+        out.extend_from_slice(b"x-request-id: 1\r\n");
     });
     String::from_utf8(out).unwrap()
 }

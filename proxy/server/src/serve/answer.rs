@@ -50,7 +50,7 @@ pub(super) fn begun(session: &Session) -> bool {
 pub(super) fn fill(page: &mut Page, why: Why<'_>, id: &str) {
     let refusal = refuse(why, id);
     page.status = refusal.status;
-    let head = format!("Content-Type: {CONTENT_TYPE}\r\nCache-Control: no-store\r\n{}: {id}\r\n", REQUEST_ID);
+    let head = format!("Content-Type: {CONTENT_TYPE}\r\nCache-Control: no-store\r\n{REQUEST_ID}: {id}\r\n");
     page.fields.extend_from_slice(head.as_bytes());
     if let Some(seconds) = refusal.retry_after {
         page.fields.extend_from_slice(format!("Retry-After: {seconds}\r\n").as_bytes());

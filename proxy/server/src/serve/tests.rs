@@ -267,12 +267,15 @@ fn world(
 }
 
 fn listener(address: SocketAddr, lane: bool) -> plan::Listener {
-<<<<<<< HEAD
-    let limits = plan::ClientLimits::default();
-    plan::Listener { address, tls: None, http2: false, lane, proxy_protocol: false, limits }
-=======
-    plan::Listener { address, tls: None, http2: false, lane, limits: plan::ClientLimits::default(), mark: plan::Mark::default() }
->>>>>>> 6fb4316 (Point to a taken port, to an unclosed quote, and say when a refusal is over)
+    plan::Listener {
+        address,
+        tls: None,
+        http2: false,
+        lane,
+        proxy_protocol: false,
+        limits: plan::ClientLimits::default(),
+        mark: plan::Mark::default(),
+    }
 }
 
 fn local() -> SocketAddr {

@@ -118,7 +118,7 @@ fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// `GET /` for host `a`, as HPACK writes it (RFC 7541 appendices A and B).
 const GET: &[u8] = b"\x82\x84\x86\x41\x01a";
-/// ENHANCE_YOUR_CALM.
+/// `ENHANCE_YOUR_CALM`.
 const CALM: u32 = 11;
 
 #[tokio::test]
