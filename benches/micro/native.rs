@@ -1,8 +1,9 @@
 //! The built-in policies without Wasm: the same crates, called as plain Rust.
 
 use pointsman_core::cluster::membership::{self, Membership};
+use pointsman_core::key;
 use pointsman_core::pick::policy::Ask;
-use pointsman_policy::{Needs, Node, Policy, Request, Runtime, Standing, State, Verdict};
+use pointsman_policy::{KeyNeed, Needs, Node, Policy, Request, Runtime, Standing, State, Verdict};
 
 /// A policy that was set up natively, with the buffer for its loads.
 pub(crate) struct Native<P> {
@@ -30,6 +31,7 @@ impl<P: Policy> Native<P> {
             random: ask.random,
             now_ms: ask.now_ms,
             key_hash: ask.key_hash,
+            number: ask.key.filter(|_| self.needs.key == KeyNeed::Number).and_then(key::number),
             key: ask.key,
             owner: None,
             loads: &self.loads,

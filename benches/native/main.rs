@@ -85,7 +85,7 @@ fn instead(service: &Service) -> Option<Arc<dyn Policy>> {
     match service.policy.name.as_str() {
         "round-robin" => Some(plain::<round_robin::RoundRobin>(Needs::default(), service)),
         "customer-modulo" => {
-            let needs = Needs { key: KeyNeed::Text, ..Needs::default() };
+            let needs = Needs { key: KeyNeed::Number, ..Needs::default() };
             Some(plain::<customer_modulo::CustomerModulo>(needs, service))
         }
         _ => None,

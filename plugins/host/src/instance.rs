@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pointsman_core::cluster::load::NodeLoad;
 use pointsman_core::cluster::membership::{Membership, seen_load};
+use pointsman_core::key;
 use pointsman_core::pick::policy::{About, Ask, Fault, KeyNeed, Needs, Verdict};
 use wasmtime::{Store, Trap};
 
@@ -220,12 +221,13 @@ fn request<'a>(
         loads.iter_mut().zip(shares).for_each(|(load, share)| *load = seen_load(*load, *share));
         &loads[..]
     });
+    let number = ask.key.filter(|_| needs.key == KeyNeed::Number).and_then(key::number);
     wire::Request {
         turn: ask.turn,
         random: ask.random,
         now_ms: ask.now_ms,
-        key_hash: ask.key_hash.filter(|_| needs.key >= KeyNeed::Hash),
-        key: ask.key.filter(|_| needs.key == KeyNeed::Text),
+        key_hash: number.or(ask.key_hash.filter(|_| needs.key >= KeyNeed::Hash)),
+        key: ask.key.filter(|_| needs.key >= KeyNeed::Text && number.is_none()),
         owner: ask.owner.filter(|_| needs.owner),
         loads,
         headers: ask.headers.filter(|_| !needs.headers.is_empty()),

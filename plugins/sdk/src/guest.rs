@@ -73,6 +73,7 @@ impl<P: Exported> wire::Guest for Component<P> {
                 KeyNeed::None => wire::KeyNeed::None,
                 KeyNeed::Hash => wire::KeyNeed::Hash,
                 KeyNeed::Text => wire::KeyNeed::Text,
+                KeyNeed::Number => wire::KeyNeed::Number,
             },
             loads: needs.loads,
             owner: needs.owner,
@@ -95,14 +96,14 @@ impl<P: Exported> wire::Guest for Component<P> {
 
     fn pick_again(request: wire::Request, attempt: u32, tried: Vec<u32>) -> wire::Verdict {
         match P::slot().get() {
-            Some(runtime) => verdict(runtime.pick_again(&view(&request), attempt, &tried)),
+            Some(runtime) => verdict(runtime.pick_again(&view(runtime, &request), attempt, &tried)),
             None => verdict(unset()),
         }
     }
 
     fn explain(request: wire::Request) -> String {
         match P::slot().get() {
-            Some(runtime) => runtime.explain(&view(&request)),
+            Some(runtime) => runtime.explain(&view(runtime, &request)),
             None => "the policy was not configured".to_owned(),
         }
     }
@@ -141,13 +142,14 @@ fn stand(standing: wire::Standing) -> Standing {
     Standing { state, share, primary, high_water }
 }
 
-#[inline(always)]
-fn view(request: &wire::Request) -> Request<'_> {
+fn view<'a, P: Policy>(runtime: &Runtime<P>, request: &'a wire::Request) -> Request<'a> {
+    let (key_hash, number) = runtime.told(request.key_hash, request.key.is_some());
     Request {
         turn: request.turn,
         random: request.random,
         now_ms: request.now_ms,
-        key_hash: request.key_hash,
+        key_hash,
+        number,
         key: request.key.as_deref(),
         owner: request.owner,
         loads: request.loads.as_deref().unwrap_or_default(),

@@ -14,6 +14,9 @@ pub enum KeyNeed {
     Hash,
     /// The text and the hash. Costs one call into the guest's allocator, about 40 ns.
     Text,
+    /// The value alone of a key that is a decimal number of 1 to 18 digits without a sign ([`Request::number`]); text and
+    /// hash of any other.
+    Number,
 }
 
 /// What a pick needs under the given settings. The host computes nothing else.

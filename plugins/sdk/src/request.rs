@@ -9,8 +9,11 @@ pub struct Request<'a> {
     pub random: u64,
     /// Milliseconds of a monotonic clock.
     pub now_ms: u64,
-    /// Stable 64-bit hash of the key (XXH64, seed 0); none when the request has no key.
+    /// Stable 64-bit hash of the key (XXH64, seed 0); none when the request has no key, or `number` stands for it.
     pub key_hash: Option<u64>,
+    /// The key where it is a number and [`KeyNeed::Number`](crate::KeyNeed) was asked for: 1 to 18 digits without a sign.
+    /// Neither `key` nor `key_hash` are there then.
+    pub number: Option<u64>,
     /// The key; none when the request has none.
     pub key: Option<&'a str>,
     /// Index of the node that owns the key.

@@ -1,12 +1,13 @@
 //! A policy with its members: what stands behind the exports, and in a native test.
 
-use crate::{Members, Needs, Node, Outcome, Policy, Request, Standing, Verdict, settings};
+use crate::{KeyNeed, Members, Needs, Node, Outcome, Policy, Request, Standing, Verdict, settings};
 
 /// A policy that was set up, and the members it was last told of.
 #[derive(Debug)]
 pub struct Runtime<P> {
     policy: P,
     members: Members,
+    numbers: bool,
 }
 
 impl<P: Policy> Runtime<P> {
@@ -14,7 +15,15 @@ impl<P: Policy> Runtime<P> {
     pub fn configure(json: &str) -> Result<(Self, Needs), String> {
         let policy = P::new(settings::parse(json)?)?;
         let needs = policy.needs();
-        Ok((Self { policy, members: Members::default() }, needs))
+        let numbers = needs.key == KeyNeed::Number;
+        Ok((Self { policy, members: Members::default(), numbers }, needs))
+    }
+
+    /// Hash and number of a key as the contract tells them in one place: a value without a text is a number where
+    /// numbers were asked for.
+    #[inline]
+    pub fn told(&self, value: Option<u64>, has_text: bool) -> (Option<u64>, Option<u64>) {
+        if self.numbers && !has_text { (None, value) } else { (value, None) }
     }
 
     /// The policy.

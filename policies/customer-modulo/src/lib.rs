@@ -71,12 +71,12 @@ impl Policy for CustomerModulo {
     }
 
     fn needs(&self) -> Needs {
-        Needs { key: KeyNeed::Text, ..Needs::default() }
+        Needs { key: KeyNeed::Number, ..Needs::default() }
     }
 
     fn pick(&self, request: &Request<'_>, members: &Members) -> Verdict {
-        let Some(id) = id(request) else { return self.missing(request, members) };
-        match self.ordinal(id, request, members) {
+        let Some(id) = Id::of(request) else { return self.missing(request, members) };
+        match self.ordinal(&id, members) {
             Some(ordinal) => match members.by_ordinal(ordinal).filter(|&home| members.is_eligible(home)) {
                 Some(home) => self.at_home(home),
                 None => self.fail_over(ordinal, members, &[]),
@@ -86,7 +86,7 @@ impl Policy for CustomerModulo {
     }
 
     fn pick_again(&self, request: &Request<'_>, members: &Members, _attempt: u32, tried: &[u32]) -> Verdict {
-        let Some(ordinal) = id(request).and_then(|id| self.ordinal(id, request, members)) else {
+        let Some(ordinal) = Id::of(request).and_then(|id| self.ordinal(&id, members)) else {
             return self.pick(request, members).without(tried, request.random, members);
         };
         match members.by_ordinal(ordinal).filter(|home| members.is_eligible(*home) && !tried.contains(home)) {
@@ -97,11 +97,18 @@ impl Policy for CustomerModulo {
 
     fn explain(&self, request: &Request<'_>, members: &Members) -> String {
         let verdict = self.pick(request, members).describe(members);
-        let Some(id) = id(request) else { return format!("no id: {verdict}") };
-        let how = if slot::is_decimal(id) { "" } else { "its hash " };
-        match self.ordinal(id, request, members) {
+        let Some(id) = Id::of(request) else { return format!("no id: {verdict}") };
+        let (id_text, how) = match id {
+            Id::Number(number) => (number.to_string(), ""),
+            Id::Text(text, _) => (text.to_owned(), if slot::is_decimal(text) { "" } else { "its hash " }),
+        };
+        match self.ordinal(&id, members) {
             Some(ordinal) => {
-                format!("{id}: {how}mod {} = {}, so ordinal {ordinal}: {verdict}", self.slots(members), ordinal - 1)
+                format!(
+                    "{id_text}: {how}mod {} = {}, so ordinal {ordinal}: {verdict}",
+                    self.slots(members),
+                    ordinal - 1
+                )
             }
             None => verdict,
         }
@@ -115,13 +122,20 @@ impl CustomerModulo {
 
     /// The ordinal of an id's home; none when there is no modulus.
     #[inline]
-    fn ordinal(&self, id: &str, request: &Request<'_>, members: &Members) -> Option<u64> {
+    fn ordinal(&self, id: &Id<'_>, members: &Members) -> Option<u64> {
         let slots = self.slots(members);
         if slots == 0 {
             return None;
         }
-        let hashed = || request.key_hash.unwrap_or_else(|| hash::xxh64(id.as_bytes(), 0)) % slots;
-        Some(remainder(id, slots).unwrap_or_else(hashed) + 1)
+        Some(
+            match *id {
+                Id::Number(number) => number % slots,
+                Id::Text(text, told) => {
+                    let hashed = || told.unwrap_or_else(|| hash::xxh64(text.as_bytes(), 0)) % slots;
+                    remainder(text, slots).unwrap_or_else(hashed)
+                }
+            } + 1,
+        )
     }
 
     #[inline]
@@ -156,10 +170,21 @@ impl CustomerModulo {
     }
 }
 
-/// The id, if the request has one.
-#[inline]
-fn id<'a>(request: &Request<'a>) -> Option<&'a str> {
-    request.key.filter(|id| !id.is_empty())
+/// A customer's id.
+enum Id<'a> {
+    /// As the host read it.
+    Number(u64),
+    /// Anything else, also numbers with a sign or of more digits, and its hash if the host told it.
+    Text(&'a str, Option<u64>),
+}
+
+impl<'a> Id<'a> {
+    /// The id, if the request has one.
+    #[inline]
+    fn of(request: &Request<'a>) -> Option<Self> {
+        let text = || request.key.filter(|id| !id.is_empty()).map(|id| Self::Text(id, request.key_hash));
+        request.number.map(Self::Number).or_else(text)
+    }
 }
 
 export_policy!(CustomerModulo);

@@ -30,7 +30,7 @@ fn settings_are_checked() {
         "`on_missing`: unknown variant `guess`, expected `refuse` or `round-robin`"
     );
     const { assert!(CustomerModulo::PINS) };
-    assert_eq!(Modulo::new("{}", nodes(1)).needs().key, KeyNeed::Text);
+    assert_eq!(Modulo::new("{}", nodes(1)).needs().key, KeyNeed::Number);
 }
 
 #[test]
@@ -139,6 +139,15 @@ fn it_explains_itself() {
 }
 
 proptest! {
+    /// The host tells most ids as numbers; as text they have the same home.
+    #[test]
+    fn a_number_goes_where_its_text_goes(number in 0u64..1_000_000_000_000_000_000, slots in 1u32..100) {
+        let bench = Modulo::new(&format!(r#"{{"slots": {slots}}}"#), nodes(slots));
+        let told = Request { number: Some(number), ..turn(0) };
+        prop_assert_eq!(bench.pick(&told), bench.pick(&keyed(&number.to_string())));
+        prop_assert_eq!(bench.explain(&told), bench.explain(&keyed(&number.to_string())));
+    }
+
     /// Whatever is down, no customer moves whose node is alive.
     #[test]
     fn only_a_dead_nodes_customers_move(

@@ -259,7 +259,7 @@ impl Exchange {
             random: mix(self.random.wrapping_add(self.attempts.into())),
             now_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             key_hash: key.as_deref().map(key::stable_hash),
-            key: key.as_deref().filter(|_| needs.key == KeyNeed::Text),
+            key: key.as_deref().filter(|_| needs.key >= KeyNeed::Text),
             owner: None,
             headers: (!needs.headers.is_empty()).then_some(&headers[..]),
             attempt: self.attempts + 1,

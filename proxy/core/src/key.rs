@@ -51,6 +51,12 @@ fn only<T>(mut values: impl Iterator<Item = T>) -> Option<T> {
     values.next().is_none().then_some(first)
 }
 
+/// The value of a key that is a decimal number of 1 to 18 digits without a sign: so many fit 64 bits whatever they are.
+pub fn number(key: &str) -> Option<u64> {
+    let digits = !key.is_empty() && key.len() <= 18 && key.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| key.bytes().fold(0, |value, byte| value * 10 + u64::from(byte - b'0')))
+}
+
 /// XXH64 with seed 0: the hash that policies get. The same on every machine and in every release, so that keys stay
 /// where they are.
 pub fn stable_hash(key: &str) -> u64 {

@@ -17,6 +17,7 @@ pub(super) fn needs(needs: wire::Needs) -> Needs {
             wire::KeyNeed::None => KeyNeed::None,
             wire::KeyNeed::Hash => KeyNeed::Hash,
             wire::KeyNeed::Text => KeyNeed::Text,
+            wire::KeyNeed::Number => KeyNeed::Number,
         },
         loads: needs.loads,
         owner: needs.owner,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use pointsman_core::cluster::membership::{Membership, Standing};
+use pointsman_core::key::stable_hash;
 use pointsman_core::pick::policy::{About, Ask, KeyNeed, Policy, Verdict};
+use pointsman_host::Limits;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -161,4 +163,32 @@ fn every_worker_knows_the_membership_it_is_asked_about() {
         Ok(())
     });
     outcome.expect("no step goes wrong");
+}
+
+/// Through the sandbox an id has the home that it has by the rule, whether the host tells it as a number or as text.
+#[test]
+fn numbers_and_texts_are_told_apart() {
+    let host = host();
+    let members = nodes(1, 1, 7);
+    let bytes = pointsman_host::builtin("customer-modulo").expect("it is built in");
+    let module = host.compile("customer-modulo", bytes, Limits::default()).expect("a policy");
+    let policy = host.policy(&module, r#"{"slots": 7}"#, &members, None, None).expect("settings");
+    let home = |key: &str| {
+        let ask = Ask { key: Some(key), key_hash: Some(stable_hash(key)), ..turn(0) };
+        let explained = policy.explain(&members, &ask).expect("words");
+        assert!(
+            explained.starts_with(&format!("{}: ", key.trim_start_matches('0'))) || key.starts_with('0'),
+            "{explained}"
+        );
+        match policy.pick(0, &members, &ask) {
+            Ok(Verdict::Only(index)) => u64::from(index),
+            other => panic!("{key}: {other:?}"),
+        }
+    };
+    for number in [1, 6, 7, 8, 41, 999_999_999_999_999_999, 1_000_000_000_000_000_000, u64::MAX] {
+        assert_eq!(home(&number.to_string()), number % 7, "{number}");
+    }
+    assert_eq!(home("0000000000000000000000008"), 1);
+    assert_eq!(home("-1"), 6);
+    assert_eq!(home("8x"), stable_hash("8x") % 7);
 }

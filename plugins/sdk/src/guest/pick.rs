@@ -63,18 +63,21 @@ pub unsafe fn pick<P: Exported>(arguments: &Arguments) -> *const Stored {
         let text = |run: Run| String::from_utf8_unchecked(owned(run));
         (present(*key).map(text), present(*loads).map(|run| owned(run)), present(*headers).map(|run| texts(run)))
     };
-    let request = Request {
-        turn: arguments.turn,
-        random: arguments.random,
-        now_ms: arguments.now_ms,
-        key_hash: present(arguments.key_hash),
-        key: key.as_deref(),
-        owner: present(arguments.owner),
-        loads: loads.as_deref().unwrap_or_default(),
-        headers: headers.as_deref().unwrap_or_default(),
-    };
     let verdict = match P::slot().get() {
-        Some(runtime) => runtime.pick(&request),
+        Some(runtime) => {
+            let (key_hash, number) = runtime.told(present(arguments.key_hash), key.is_some());
+            runtime.pick(&Request {
+                turn: arguments.turn,
+                random: arguments.random,
+                now_ms: arguments.now_ms,
+                key_hash,
+                number,
+                key: key.as_deref(),
+                owner: present(arguments.owner),
+                loads: loads.as_deref().unwrap_or_default(),
+                headers: headers.as_deref().unwrap_or_default(),
+            })
+        }
         None => super::unset(),
     };
     // SAFETY: one thread, and the host has read the verdict before it calls again.

@@ -177,6 +177,7 @@ fn only_what_the_policy_needs_is_handed_over() {
     for (needs, key, hash, headers) in [
         (needs(KeyNeed::None, &[]), None, None, None),
         (needs(KeyNeed::Hash, &[]), None, Some(key::stable_hash("7")), None),
+        (needs(KeyNeed::Number, &[]), Some("7"), Some(key::stable_hash("7")), None),
         (needs(KeyNeed::Text, &["x-a", "x-b"]), Some("7"), Some(key::stable_hash("7")), Some([None, Some("b")])),
     ] {
         let policy = Scripted::new(false, needs, |_, _| Ok(Verdict::Node(0)));

@@ -83,3 +83,13 @@ fn the_hash_is_xxh64() {
         assert_eq!(stable_hash(text), hash, "{text}");
     }
 }
+
+#[test]
+fn a_number_is_digits_alone_and_fits() {
+    for (key, value) in [("0", 0), ("007", 7), ("999999999999999999", 999_999_999_999_999_999)] {
+        assert_eq!(number(key), Some(value), "{key}");
+    }
+    for key in ["", "+7", "-7", "7.0", " 7", "0x7", "\u{0667}", "1000000000000000000"] {
+        assert_eq!(number(key), None, "{key}");
+    }
+}

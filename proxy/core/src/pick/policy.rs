@@ -27,6 +27,8 @@ pub enum KeyNeed {
     Hash,
     /// The text too.
     Text,
+    /// The value alone of a key that is a decimal number ([`crate::key::number`]), text and hash of any other.
+    Number,
 }
 
 /// What a pick needs under the given settings. Nothing else is computed.
