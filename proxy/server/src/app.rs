@@ -95,22 +95,16 @@ fn serve(args: &RunArgs, instead: Option<Instead>) -> Result<(), Failure> {
     certificates::report(&workers.renew(), &bus);
 
     let admin_address = admin_socket.as_ref().and_then(|socket| socket.local_addr().ok());
-    if let Some(socket) = admin_socket {
-        let parts = AdminParts {
-            control: control.clone(),
-            reload: reload.clone(),
-            world: Arc::clone(&world),
-            bus: bus.clone(),
-            metrics: Arc::clone(&metrics),
-            ready: ready.clone(),
-            token: token(&plan)?,
-        };
-        room::spawn("admin", move || async move {
-            if let Err(error) = admin::serve(socket, parts).await {
-                log::error!("the admin API has ended, traffic goes on: {error}");
-            }
-        });
-    }
+    let parts = AdminParts {
+        control: control.clone(),
+        reload: reload.clone(),
+        world: Arc::clone(&world),
+        bus: bus.clone(),
+        metrics: Arc::clone(&metrics),
+        ready: ready.clone(),
+        token: token(&plan)?,
+    };
+    serve_admin(admin_socket, parts);
     certificates::watch(&workers, &bus, &metrics);
     spawn_reloader(reloader, &world, &workers, &log, &bus, orders);
     announce(&listeners, admin_address, threads);
@@ -121,6 +115,20 @@ fn serve(args: &RunArgs, instead: Option<Instead>) -> Result<(), Failure> {
     signals::until_stopped(&reload);
     stop(&ready, &workers, Duration::from_secs(args.grace));
     Ok(())
+}
+
+/// Lets the leases of recovered nodes run where their heartbeats are answered, and not before: a start takes longer than
+/// the shortest lease. Without an admin API nobody ever renews, so they run, too.
+fn serve_admin(socket: Option<TcpListener>, parts: AdminParts) {
+    let control = parts.control.clone();
+    room::spawn("admin", move || async move {
+        // An error means that the control thread has ended, and the leases with it.
+        let _ = control.run_leases().await;
+        let Some(socket) = socket else { return };
+        if let Err(error) = admin::serve(socket, parts).await {
+            log::error!("the admin API has ended, traffic goes on: {error}");
+        }
+    });
 }
 
 /// On a thread of its own: SIGTERM must be heard while the first checks still run.

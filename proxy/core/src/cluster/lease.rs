@@ -2,8 +2,9 @@
 //!
 //! A lease that lapsed never comes back: its holder must join again. One thing only holds a lapse back, and that is
 //! our own absence: when our tick comes late (the process was stopped, the machine was starved), renewals were sent
-//! that we did not read, so every lease gets a full TTL anew. How many leases lapse at once never matters: a failure
-//! that takes half of the nodes must not be mistaken for ours.
+//! that we did not read, so every lease gets a full TTL anew. So it is with leases that were found at a start, for as
+//! long as nobody answers renewals yet ([`Leases::hold`]). How many leases lapse at once never matters: a failure that
+//! takes half of the nodes must not be mistaken for ours.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
@@ -49,12 +50,28 @@ pub struct Leases<K> {
     last_tick: Duration,
     /// An absence that a call between two ticks found; the next tick tells of it.
     away: Option<Duration>,
+    /// Nobody answers renewals yet, so no lease runs.
+    held: bool,
 }
 
 impl<K: Clone + Ord + Hash> Leases<K> {
     /// No leases; `now` counts as the first tick.
     pub fn new(now: Duration) -> Self {
-        Self { leases: HashMap::new(), due: BTreeSet::new(), last_tick: now, away: None }
+        Self { leases: HashMap::new(), due: BTreeSet::new(), last_tick: now, away: None, held: false }
+    }
+
+    /// From now until [`Leases::run`] no lease runs: nobody answers renewals.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Renewals are answered from now on: leases that were held have their whole TTL from here. The second time, and
+    /// where none was held, this does nothing, so that it cannot be used to keep a lease from lapsing.
+    pub fn run(&mut self, now: Duration) {
+        if std::mem::take(&mut self.held) {
+            self.last_tick = now;
+            self.extend(now);
+        }
     }
 
     /// Grants a lease, or replaces the one that is there.
@@ -124,6 +141,9 @@ impl<K: Clone + Ord + Hash> Leases<K> {
 
     /// Takes away every lease that is due. To be called every [`TICK`].
     pub fn tick(&mut self, now: Duration) -> Tick<K> {
+        if self.held {
+            self.extend(now);
+        }
         self.notice_absence(now);
         self.last_tick = now;
         let mut lapsed = Vec::new();
@@ -154,7 +174,13 @@ impl<K: Clone + Ord + Hash> Leases<K> {
             return;
         }
         self.last_tick = now;
-        self.away = Some(gap);
+        // Whose leases do not run yet need not hear that we were away.
+        self.away = (!self.held).then_some(gap);
+        self.extend(now);
+    }
+
+    /// Every lease has at least its TTL from now on.
+    fn extend(&mut self, now: Duration) {
         self.due.clear();
         for (key, lease) in &mut self.leases {
             lease.until = lease.until.max(now + lease.ttl);

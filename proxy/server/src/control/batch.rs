@@ -86,6 +86,11 @@ impl Desk {
             Order::Report { reply } => drop(reply.send(self.report(now))),
             Order::Configure { plan, reply } => drop(reply.send(self.configure(&plan, now))),
             Order::FirstChecks { reply } => self.waiting.push(reply),
+            Order::RunLeases { reply } => {
+                self.services.values_mut().for_each(|service| service.leases.run(now));
+                // An error means that nobody waits any more.
+                let _ = reply.send(());
+            }
             Order::LowerMark { service, reply } => drop(reply.send(self.lower_mark(&service, now))),
             Order::Join { .. } | Order::Heartbeat { .. } | Order::Leave { .. } | Order::Drain { .. } => {}
         }

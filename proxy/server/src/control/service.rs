@@ -60,7 +60,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// A service with what the registry kept of it; every kept node has a full TTL from now on.
+    /// A service with what the registry kept of it; the leases of kept nodes do not run before [`Leases::run`].
     pub(super) fn new(
         name: &str,
         kept: &pointsman_registry::Service,
@@ -70,6 +70,7 @@ impl Service {
         let mut leases = Leases::new(now);
         for node in kept.nodes.values() {
             leases.grant(node.id.clone(), node.ttl(), now);
+            leases.hold();
         }
         let joined = kept.nodes.values().map(Kept::spec).collect();
         let roster = Roster::new(incarnations.clone(), joined, kept.drains.clone(), kept.high_water);

@@ -41,6 +41,8 @@ pub enum Order {
     LowerMark { service: String, reply: oneshot::Sender<Result<Mark, Denied>> },
     /// Wait until every service has had the first round of checks.
     FirstChecks { reply: oneshot::Sender<()> },
+    /// Heartbeats are answered from now on, or never will be: the leases of nodes that the registry kept begin to run.
+    RunLeases { reply: oneshot::Sender<()> },
 }
 
 /// Where requests find the nodes of a service, and may wait for a change. Carried over from plan to plan by the name
@@ -282,5 +284,10 @@ impl Control {
     /// See [`Order::FirstChecks`].
     pub async fn first_checks(&self) -> Result<(), Denied> {
         self.ask(|reply| Order::FirstChecks { reply }).await
+    }
+
+    /// See [`Order::RunLeases`].
+    pub async fn run_leases(&self) -> Result<(), Denied> {
+        self.ask(|reply| Order::RunLeases { reply }).await
     }
 }

@@ -1,7 +1,14 @@
+use std::time::Duration;
+
+use pointsman_demo::client::Request;
+use pointsman_demo::harness::{Proxy, ProxyOptions, until};
 use pointsman_demo::node::{self, NodeOptions};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::unix::pipe;
 
-use crate::stage::{joined, nodes, proxy};
+use crate::stage::{BINARY, YAML, joined, nodes, proxy};
 
 #[tokio::test]
 async fn nodes_survive_a_kill_of_the_proxy() {
@@ -15,6 +22,67 @@ async fn nodes_survive_a_kill_of_the_proxy() {
     }
     proxy.admin.node_is("api", "oms-3", "draining").await.expect("a drain is remembered");
     proxy.admin.node_is("oms", "oms-3", "up").await.expect("of one service only");
+}
+
+/// Stands in the way of a start for as long as the test likes: what the proxy reads its policy from is a pipe.
+fn pipe_in_place_of(file: &std::path::Path) {
+    std::fs::remove_file(file).expect("removed");
+    let made = std::process::Command::new("mkfifo").arg(file).status().expect("mkfifo runs");
+    assert!(made.success(), "{made}");
+}
+
+#[tokio::test]
+async fn leases_outlive_a_start_that_takes_longer_than_they_last() {
+    const TTL: Duration = Duration::from_millis(300);
+    let component = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/dist/round-robin.wasm");
+    let component = std::fs::read(component).expect("a built policy");
+    let yaml = YAML.replace("policy: round-robin", "policy: slow") + "policies: { slow: { wasm: slow.wasm } }\n";
+    let options = ProxyOptions::new(BINARY, &yaml).file("slow.wasm", component.clone());
+    let mut proxy = Proxy::start_with(options).await.expect("a proxy that serves");
+    let mut nodes = Vec::new();
+    for id in ["n1", "n2"] {
+        let mut node = node::start(NodeOptions::new(id).join(proxy.admin.address(), "api", TTL)).expect("a node");
+        node.joined().await;
+        nodes.push(node);
+    }
+    proxy.kill().await.expect("killed");
+
+    let (admin, file) = (proxy.admin.clone(), proxy.folder().join("slow.wasm"));
+    pipe_in_place_of(&file);
+    let meanwhile = async {
+        let open = || async { pipe::OpenOptions::new().open_sender(&file).ok() };
+        let mut policy = until(open).await.expect("the registry is open, and the policy is asked for");
+        // For twice a lease nobody answers, and what is sent on this connection waits, too.
+        let mut beats = TcpStream::connect(admin.address()).await.expect("the address is taken");
+        for id in ["n1", "n2"] {
+            let beat = format!("POST /v1/services/api/nodes/{id}/heartbeat HTTP/1.1\r\nHost: {}\r\n", admin.address());
+            let body = "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+            beats.write_all((beat + body).as_bytes()).await.expect("sent");
+        }
+        let last = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", admin.address());
+        beats.write_all(last.as_bytes()).await.expect("sent");
+        let silence = admin.send(Request::get("/readyz").patience(2 * TTL)).await;
+        assert!(silence.is_err(), "{silence:?}");
+        // Whoever reads the file again finds it as it was.
+        let aside = file.with_extension("new");
+        std::fs::write(&aside, &component).expect("written");
+        std::fs::rename(&aside, &file).expect("renamed");
+        policy.write_all(&component).await.expect("read");
+        drop(policy);
+        let mut answers = String::new();
+        beats.read_to_string(&mut answers).await.expect("answered");
+        answers
+    };
+    let (restarted, answers) = tokio::join!(proxy.restart(), meanwhile);
+    restarted.expect("serves again");
+    assert_eq!(answers.matches("\"outcome\":\"renewed\"").count(), 2, "{answers}");
+    let lost: Vec<&str> = answers.lines().filter(|line| line.starts_with("pointsman_leases_lost_total{")).collect();
+    assert!(lost.iter().all(|line| line.ends_with(" 0")), "{lost:?}");
+    for id in ["n1", "n2"] {
+        proxy.admin.node_is("api", id, "up").await.expect("checked");
+    }
+    let served = || async { Request::get("/echo").send(proxy.addr()).await.ok().filter(|answer| answer.status == 200) };
+    until(served).await.expect("and serves");
 }
 
 #[tokio::test]

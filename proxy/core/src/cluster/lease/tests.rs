@@ -54,6 +54,33 @@ fn our_own_absence_gives_every_lease_a_full_ttl() {
 }
 
 #[test]
+fn a_held_lease_does_not_lapse_and_has_its_whole_ttl_once_it_runs() {
+    let mut leases = Leases::new(ms(0));
+    leases.grant("a".to_owned(), ms(300), ms(0));
+    leases.hold();
+    assert!(run(&mut leases, 0, 10_000).is_empty(), "ten seconds of a start");
+    // Our absence before the leases run is no news; whoever gets through is not turned away.
+    assert_eq!(leases.tick(ms(12_000)), Tick { lapsed: vec![], away: None });
+    assert!(leases.alive("a", ms(12_500)) && leases.renew("a", ms(12_500)));
+    leases.run(ms(12_520));
+    assert_eq!(leases.get("a").map(|lease| lease.until), Some(ms(12_820)));
+    assert!(run(&mut leases, 12_520, 12_800).is_empty());
+    assert_eq!(run(&mut leases, 12_800, 12_850), ["a"]);
+    assert!(!leases.renew("a", ms(12_850)), "a lapse is as final as any");
+}
+
+#[test]
+fn leases_that_run_are_not_extended_by_saying_so_again() {
+    let mut leases = Leases::new(ms(0));
+    leases.grant("a".to_owned(), ms(300), ms(0));
+    for t in 1..6 {
+        assert!(leases.tick(ms(t * 50)).lapsed.is_empty());
+        leases.run(ms(t * 50));
+    }
+    assert_eq!(leases.tick(ms(300)).lapsed, ["a"]);
+}
+
+#[test]
 fn a_mass_lapse_alone_arms_nothing() {
     let mut leases = Leases::new(ms(0));
     for i in 0..1_000 {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pointsman_registry::{Disk, Folder};
+use pointsman_registry::{Change, Disk, Folder, Kept};
 
 use super::*;
 use crate::world::control::{Denied, Mark};
@@ -43,6 +43,39 @@ async fn a_restart_finds_nodes_drains_and_the_highest_ordinal() {
     let back = room.control.join("oms", spec("gone", 40, node.address), LONG).await.expect("back");
     assert!(!back.drained, "its drain ended when it left");
     until(&feed, |m| standing(m, "gone") == Some(Standing::Up)).await;
+}
+
+#[tokio::test]
+async fn leases_that_the_registry_kept_run_once_they_can_be_renewed() {
+    const SHORTEST: Duration = Duration::from_millis(300);
+    let folder = tempfile::tempdir().expect("folder");
+    let node = Node::start(None).await;
+    let kept = Kept::new(&spec("kept", 1, node.address), SHORTEST);
+    let mut store = Store::open(folder.path()).expect("opens").store;
+    store.commit(&[Change::Put { service: "oms".into(), node: kept }]).expect("written");
+    let mut room = Room::on(store);
+    let both = plan(vec![service("oms", Some(http_check()), vec![]), service("api", None, vec![])]);
+    let feeds = room.control.configure(both).await.expect("runs").expect("no clash");
+    // A lease of the same length that was granted later lapses; the one that nobody can renew yet does not.
+    room.control.join("api", spec("new", 1, node.address), SHORTEST).await.expect("joined");
+    room.heard("lease-lost", "new").await;
+    assert_eq!(ids(&feeds["oms"].cell.load()), ["kept"]);
+    let control = room.control.clone();
+    // Not known to be well: it takes nothing, and whoever waits for readiness waits for its first check.
+    assert_eq!(standing(&feeds["oms"].cell.load(), "kept"), Some(Standing::Down));
+    let mut first = std::pin::pin!(control.first_checks());
+    tokio::select! {
+        biased;
+        _ = &mut first => panic!("`kept` has not been checked"),
+        _ = room.control.report() => {}
+    }
+    node.status.send_replace(Some(200));
+    first.await.expect("runs");
+    assert_eq!(standing(&feeds["oms"].cell.load(), "kept"), Some(Standing::Up));
+
+    room.control.run_leases().await.expect("runs");
+    until(&feeds["oms"], |m| ids(m).is_empty()).await;
+    room.heard("lease-lost", "kept").await;
 }
 
 #[tokio::test]
