@@ -75,7 +75,8 @@ pub struct Store {
 pub struct Opened {
     /// The store.
     pub store: Store,
-    /// Bytes at the end of the log that were not a whole record: a write that a crash cut short, never acknowledged.
+    /// Bytes at the end of the log that were not a whole record: a write that a crash cut short, which was never
+    /// acknowledged, or damage to the last record, which was. What is left of them does not tell.
     pub cut: usize,
     /// What was damaged in the middle of the log, in a way that no crash of ours leaves behind.
     pub damage: Option<Damage>,

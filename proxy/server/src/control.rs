@@ -55,7 +55,8 @@ pub fn start(options: ControlOptions) -> Result<Control, StartError> {
     let opened = Store::open(&store)?;
     if opened.cut > 0 {
         let message = format!(
-            "{}: the last {} bytes of the log were a write that a crash cut short; it was never acknowledged and is dropped",
+            "{}: the last {} bytes of the log are no whole record and are dropped: a write that a crash cut short and nobody was \
+             told was done, or damage to the end of the file, with which acknowledged changes are lost",
             store.display(),
             opened.cut
         );

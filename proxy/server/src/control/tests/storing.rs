@@ -117,6 +117,24 @@ async fn an_ordinal_of_the_configuration_is_remembered_too() {
     assert_eq!(feed.cell.load().high_water(), 12);
 }
 
+#[tokio::test]
+async fn what_is_said_of_a_dropped_end_is_what_is_known() {
+    let folder = tempfile::tempdir().expect("folder");
+    let room = Room::at(folder.path());
+    room.configure(service("oms", None, vec![static_node("a", 12, "127.0.0.1:9".parse().expect("address"))])).await;
+    room.stop();
+    let log = folder.path().join("log.1");
+    let whole = std::fs::read(&log).expect("a log");
+    std::fs::write(&log, &whole[..whole.len() - 1]).expect("cut");
+    let (bus, metrics) = (Bus::default(), Arc::new(Metrics::new()));
+    let mut notices = bus.listen();
+    start(ControlOptions { store: folder.path().to_owned(), metrics, bus }).expect("starts");
+    let notice = notices.recv().await.expect("told");
+    assert_eq!(notice.kind, "registry-recovered");
+    let end = format!("{} bytes of the log are no whole record", whole.len() - 1);
+    assert!(notice.message.contains(&end) && notice.message.contains("or damage"), "{}", notice.message);
+}
+
 /// A real folder whose writes fail on demand.
 struct Failing {
     folder: Folder,
