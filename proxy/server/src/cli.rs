@@ -34,7 +34,7 @@ struct Cli {
 enum Command {
     /// Serve: accept requests and route them.
     Run(RunArgs),
-    /// Check a configuration and the policies that it names, as `run` would, without serving.
+    /// Check a configuration and the policies that it names, as `run` would; listens on none of its addresses.
     Check(check::CheckArgs),
     /// Show nodes; drain, undrain or remove one.
     Nodes(nodes::NodesArgs),

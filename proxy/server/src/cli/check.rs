@@ -21,7 +21,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
         Ok(plan) => {
             let nodes: usize = plan.services.values().map(|s| s.nodes.len()).sum();
             println!(
-                "{}: good: {} listener(s), {} route(s), {} service(s), {nodes} node(s) in the file",
+                "{}: good: {} listener(s), whose addresses were not tried, {} route(s), {} service(s), {nodes} node(s) in the file",
                 args.config.display(),
                 plan.listeners.len(),
                 plan.routes.len(),

@@ -131,6 +131,18 @@ async fn a_wrong_start_says_why_and_with_which_code() {
     assert!(problem.contains("exit status: 4"), "{problem}");
 }
 
+#[test]
+fn a_check_does_not_try_addresses_and_says_so() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("pointsman.yaml");
+    let yaml = YAML.replace("@listen@", &taken.local_addr().expect("its address").to_string());
+    std::fs::write(&file, yaml.replace("@admin@", "127.0.0.1:0")).expect("written");
+    let check = std::process::Command::new(BINARY).arg("check").arg("-c").arg(&file).output().expect("runs");
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(check.status.success() && said.contains("addresses were not tried"), "{check:?}");
+}
+
 #[tokio::test]
 async fn a_termination_finishes_what_runs() {
     let mut proxy = proxy().await;
