@@ -57,7 +57,7 @@ pub(super) async fn upload(
         ));
     }
     let outcome = state.parts.reload.upload(&name, wasm.into()).await.ok_or_else(Problem::stopping)?;
-    settled(outcome, "correct the component and upload it again")
+    settled(outcome, "do what the problem's help says and upload again")
 }
 
 /// What became of a reload: 200, or 422 with every problem.

@@ -13,7 +13,7 @@ use pointsman_core::retry::RetryBudget;
 use pointsman_core::route::Router;
 use pointsman_host::{Digest, Host, Limits, OnQuarantine, WasmPolicy};
 
-use super::shelf::{Found, Shelf};
+use super::shelf::{Found, Shelf, UPLOADED};
 use crate::metrics::Metrics;
 use crate::world::bus::Bus;
 use crate::world::control::Feed;
@@ -119,7 +119,7 @@ impl Builder<'_> {
                 Wrong {
                     mark: service.policy.mark,
                     message: format!("policy `{name}` of service `{}`: {}", service.name, e.message),
-                    hint: "policies/README.md lists the settings of every built-in policy".into(),
+                    hint: cure(name, &module.about().name, found),
                 }
             })?;
         Ok(InForce { name: name.clone(), policy, source: found.source.clone() })
@@ -128,7 +128,7 @@ impl Builder<'_> {
     /// Would these bytes do as policy `name` wherever it is used? Swaps nothing. What it answers keeps the compiled code
     /// alive: dropped before the swap, the component would be compiled twice.
     pub(super) fn try_bytes(&self, name: &str, wasm: &[u8], plan: &Plan) -> Result<Vec<InForce>, Wrong> {
-        let found = Found { bytes: wasm.to_vec().into(), source: "uploaded".into() };
+        let found = Found { bytes: wasm.to_vec().into(), source: UPLOADED.into() };
         let users = plan.services.values().filter(|service| service.policy.name == name);
         users.map(|service| self.set_up(service, plan.policies.get(name), &found)).collect()
     }
@@ -216,6 +216,17 @@ impl Builder<'_> {
         let kept = old.filter(|old| old.plan.rate.as_ref() == Some(rule)).and_then(|old| old.rate.clone());
         Some(kept.unwrap_or_else(|| Arc::new(RateLimiter::new(rule))))
     }
+}
+
+/// What to do about settings that are refused: where another policy was uploaded under this name, that is what is wrong.
+fn cure(name: &str, own: &str, found: &Found) -> String {
+    if found.source == UPLOADED && own != name {
+        return format!(
+            "the component names itself `{own}`, and would be uploaded as that: `pointsman policy upload {own} FILE`; to serve as \
+             `{name}` it has to take the settings of `{name}`"
+        );
+    }
+    "policies/README.md lists the settings of every built-in policy".into()
 }
 
 /// A node of the file, as a policy is first told of it.

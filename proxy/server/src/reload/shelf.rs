@@ -23,6 +23,9 @@ pub(super) struct Found {
 /// What stands in `NAME.over` where the YAML names no file.
 const BUILT_IN: &str = "built-in";
 
+/// The source of a policy that was uploaded.
+pub(super) const UPLOADED: &str = "uploaded";
+
 impl Shelf {
     pub(super) fn new(dir: PathBuf) -> Self {
         Self { dir }
@@ -44,7 +47,7 @@ impl Shelf {
             return None;
         }
         let bytes = fs::read(self.path(name, "wasm")).ok()?;
-        Some(Found { bytes: Cow::Owned(bytes), source: "uploaded".into() })
+        Some(Found { bytes: Cow::Owned(bytes), source: UPLOADED.into() })
     }
 
     /// Keeps an upload: written aside, synced, renamed, so that a crash leaves the old one or the new one.

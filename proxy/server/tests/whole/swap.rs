@@ -54,3 +54,14 @@ async fn a_module_that_is_no_policy_is_refused_and_the_old_one_serves() {
     }
     assert_eq!(Request::get("/echo").send(proxy.addr()).await.expect("answered").status, 200);
 }
+
+#[tokio::test]
+async fn another_policy_uploaded_under_a_name_is_told_from_a_faulty_one() {
+    let proxy = proxy().await;
+    let upload = proxy.admin.put_bytes("/v1/policies/customer-modulo", component("round-robin"));
+    let answer = upload.await.expect("answered");
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    let text = answer.text();
+    assert!(text.contains("names itself `round-robin`, and would be uploaded as that"), "{text}");
+    assert!(!text.contains("correct the component"), "{text}");
+}
