@@ -14,11 +14,13 @@ use crate::units::{serialize_duration, serialize_optional_duration};
 
 mod client;
 mod network;
+mod policy;
 mod route;
 mod tls;
 
 pub use client::ClientLimits;
 pub use network::{Network, NoNetwork};
+pub use policy::{PolicyUse, Setting};
 pub use route::{Edits, Match, PathMatch, Redirect, Rewrite, Route, Share};
 pub use tls::{Authorities, Certificate, NodeTls, Protocol, Tls, TlsVersion};
 
@@ -156,19 +158,6 @@ pub struct Service {
     /// Ramp of a node that comes up; `None` is off.
     pub slow_start: Option<SlowStart>,
     /// Where the entry stands.
-    pub mark: Mark,
-}
-
-/// Which policy a service uses, and how it is set up.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PolicyUse {
-    /// Name of a built-in policy or of an entry under `policies`.
-    pub name: String,
-    /// The `with:` mapping as compact JSON (`{}` when absent). The policy itself checks it.
-    pub settings: String,
-    /// What a fault of the policy costs; `None`: refuse where it pins keys, round robin otherwise.
-    pub on_fault: Option<OnFault>,
-    /// Where `policy:` stands, for problems that the policy reports.
     pub mark: Mark,
 }
 

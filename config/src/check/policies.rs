@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fields::{Fields, Known};
 use super::words::{NAME_RULE, hint_for, is_name, quote};
-use crate::plan::{Mark, OnFault, PolicySource, PolicyUse};
+use crate::plan::{Mark, OnFault, PolicySource, PolicyUse, Setting};
 use crate::raw::{Node, Text, Value};
 
 const SOURCE: Known = Known { fields: &["wasm", "budget", "memory"], later: &[] };
@@ -36,7 +36,8 @@ pub(crate) fn brought(file: &Fields) -> BTreeMap<String, PolicySource> {
 /// The policy of a service: round robin if nothing is said. `names` are all that can be used.
 pub(crate) fn used(service: &Fields, names: &[&str]) -> PolicyUse {
     let mark = service.key_mark("policy");
-    let unset = |name: &str| PolicyUse { name: name.into(), settings: "{}".into(), on_fault: None, mark };
+    let unset =
+        |name: &str| PolicyUse { name: name.into(), settings: "{}".into(), on_fault: None, mark, places: Vec::new() };
     let Some(node) = service.get("policy") else { return unset("round-robin") };
     if let Some(name) = node.as_text() {
         known(service, name, node.mark, names);
@@ -53,6 +54,7 @@ pub(crate) fn used(service: &Fields, names: &[&str]) -> PolicyUse {
         settings: settings(&fields),
         on_fault: fields.choice("on_fault", &faults),
         mark: if fields.has("with") { fields.key_mark("with") } else { mark },
+        places: fields.get("with").map(|with| places(with, &[])).unwrap_or_default(),
     }
 }
 
@@ -65,6 +67,17 @@ fn known(service: &Fields, name: &str, mark: Mark, names: &[&str]) {
         }
         service.checks.report(mark, message, hint);
     }
+}
+
+/// Where each entry of a mapping stands, and of the mappings in it.
+fn places(node: &Node, around: &[String]) -> Vec<Setting> {
+    let Value::Map(entries) = &node.value else { return Vec::new() };
+    let each = entries.iter().flat_map(|entry| {
+        let path = [around, std::slice::from_ref(&entry.key)].concat();
+        let within = places(&entry.value, &path);
+        std::iter::once(Setting { path, key: entry.key_mark, value: entry.value.mark }).chain(within)
+    });
+    each.collect()
 }
 
 /// `with:` as JSON, keys sorted, so that the same settings are the same text.

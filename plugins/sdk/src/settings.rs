@@ -56,6 +56,10 @@ impl serde::de::Error for Problem {
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         Self::invalid_type(found, expected)
     }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        Self(format!("unknown value `{variant}`: {}", instead(variant, expected)))
+    }
 }
 
 /// What was expected, for somebody who writes YAML and not Rust.
@@ -229,12 +233,14 @@ fn unknown(key: &str, fields: &[&str]) -> String {
     if fields.is_empty() {
         return format!("unknown setting `{key}`: this policy takes none");
     }
-    let near = fields.iter().map(|field| (distance(key, field), field)).min_by_key(|&(steps, _)| steps);
-    match near {
-        Some((steps, field)) if steps <= 1 + field.len() / 4 => {
-            format!("unknown setting `{key}`: did you mean `{field}`?")
-        }
-        _ => format!("unknown setting `{key}`: there are `{}`", fields.join("`, `")),
+    format!("unknown setting `{key}`: {}", instead(key, fields))
+}
+
+/// The known name that was probably meant, or all of them.
+fn instead(written: &str, known: &[&str]) -> String {
+    match known.iter().map(|name| (distance(written, name), name)).min_by_key(|&(steps, _)| steps) {
+        Some((steps, name)) if steps <= 1 + name.len() / 4 => format!("did you mean `{name}`?"),
+        _ => format!("there are `{}`", known.join("`, `")),
     }
 }
 

@@ -23,11 +23,11 @@ fn settings_are_checked() {
     assert_eq!(Modulo::refusal(r#"{"slot": 3}"#), "unknown setting `slot`: did you mean `slots`?");
     assert_eq!(
         Modulo::refusal(r#"{"failover": "any"}"#),
-        "`failover`: unknown variant `any`, expected one of `none`, `next`, `primary`"
+        "`failover`: unknown value `any`: there are `none`, `next`, `primary`"
     );
     assert_eq!(
         Modulo::refusal(r#"{"on_missing": "guess"}"#),
-        "`on_missing`: unknown variant `guess`, expected `refuse` or `round-robin`"
+        "`on_missing`: unknown value `guess`: there are `refuse`, `round-robin`"
     );
     const { assert!(CustomerModulo::PINS) };
     assert_eq!(Modulo::new("{}", nodes(1)).needs().key, KeyNeed::Number);

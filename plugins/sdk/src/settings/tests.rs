@@ -75,9 +75,17 @@ fn a_wrong_type_names_its_key() {
         message::<Sample>(r#"{"slots": 1.5}"#),
         "`slots`: expected a whole number, 0 or more, not a number with a fraction"
     );
+}
+
+#[test]
+fn a_value_that_is_none_of_those_there_are_is_refused_with_the_nearest() {
+    assert_eq!(
+        message::<Sample>(r#"{"on_missing": "round_robin"}"#),
+        "`on_missing`: unknown value `round_robin`: did you mean `round-robin`?"
+    );
     assert_eq!(
         message::<Sample>(r#"{"on_missing": "guess"}"#),
-        "`on_missing`: unknown variant `guess`, expected `refuse` or `round-robin`"
+        "`on_missing`: unknown value `guess`: there are `refuse`, `round-robin`"
     );
 }
 

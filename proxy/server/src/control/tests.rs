@@ -121,7 +121,13 @@ fn service(name: &str, health: Option<HealthCheck>, nodes: Vec<plan::StaticNode>
     let mark = plan::Mark::default();
     plan::Service {
         name: name.into(),
-        policy: plan::PolicyUse { name: "round-robin".into(), settings: "{}".into(), on_fault: None, mark },
+        policy: plan::PolicyUse {
+            name: "round-robin".into(),
+            settings: "{}".into(),
+            on_fault: None,
+            mark,
+            places: Vec::new(),
+        },
         key: None,
         nodes,
         tls: None,

@@ -117,7 +117,7 @@ impl Builder<'_> {
         let policy =
             self.host.policy(&module, settings, &membership, old, Some(self.on_quarantine(service))).map_err(|e| {
                 Wrong {
-                    mark: service.policy.mark,
+                    mark: service.policy.place_of(&e.message),
                     message: format!("policy `{name}` of service `{}`: {}", service.name, e.message),
                     hint: cure(name, &module.about().name, found),
                 }

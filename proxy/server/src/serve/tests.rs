@@ -114,6 +114,7 @@ fn service_plan() -> plan::Service {
             settings: "{}".into(),
             on_fault: None,
             mark: plan::Mark::default(),
+            places: Vec::new(),
         },
         key: None,
         nodes: Vec::new(),

@@ -144,6 +144,27 @@ fn a_check_does_not_try_addresses_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_setting_that_a_policy_refuses_is_shown_where_it_stands() {
+    let proxy = proxy().await;
+    for (with, column, help) in
+        [("failover: nxt", "nxt", "did you mean `next`?"), ("failovr: next", "failovr", "did you mean `failover`?")]
+    {
+        let yaml = YAML.replace("failover: next", with);
+        assert_ne!(yaml, *YAML);
+        proxy.write_config(&yaml).expect("written");
+        let outcome = proxy.admin.reload().await.expect("answered");
+        let problem = outcome["problems"][0].as_str().expect("a problem");
+        let (line, column) = yaml
+            .lines()
+            .zip(1..)
+            .find_map(|(text, line)| Some((line, text.find(column)? + 1)))
+            .expect("it stands in the file");
+        assert!(problem.contains(&format!("pointsman.yaml:{line}:{column}\n")), "{problem}");
+        assert!(problem.contains(help), "{problem}");
+    }
+}
+
+#[tokio::test]
 async fn a_termination_finishes_what_runs() {
     let mut proxy = proxy().await;
     let _nodes = nodes(&proxy, 1, &["api"]).await;
