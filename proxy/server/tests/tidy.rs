@@ -259,6 +259,23 @@ fn functions_are_short() {
     report(&format!("functions over {MAX_FUNCTION} lines"), &wrong);
 }
 
+/// Who copies a policy must not be left with tests of the old one, whichever page they read.
+#[test]
+fn both_pages_write_a_policy_by_the_same_steps() {
+    let steps = |page: &str| {
+        let text = fs::read_to_string(root().join(page)).expect("the page");
+        let block = text.split("```").find(|block| block.contains("cp -r policies/round-robin ")).map(str::to_owned);
+        block.unwrap_or_else(|| panic!("{page} copies no policy"))
+    };
+    let in_readme = steps("README.md");
+    assert_eq!(in_readme, steps("policies/README.md"));
+    for file in fs::read_dir(root().join("policies/round-robin/src")).expect("its sources") {
+        let name = file.expect("a file").file_name().into_string().expect("a name");
+        let step = format!("rm policies/vip-first/src/{name}");
+        assert!(name == "lib.rs" || in_readme.contains(&step), "`{step}` is missing");
+    }
+}
+
 #[test]
 fn modules_of_a_crate_form_no_circle() {
     let mut wrong = Vec::new();
