@@ -63,8 +63,6 @@ async fn binary(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<SocketAd
     stream.read_exact(&mut rest).await.map_err(|_| Malformed)?;
     let port = |at: usize| u16::from_be_bytes([rest[at], rest[at + 1]]);
     match (command, family) {
-        // LOCAL: the proxy asks for itself.
-        (0x20, _) => Ok(None),
         (0x21, 0x11) if length >= 12 => {
             let source: [u8; 4] = rest[..4].try_into().map_err(|_| Malformed)?;
             Ok(Some(SocketAddr::new(Ipv4Addr::from(source).into(), port(8))))
@@ -74,8 +72,8 @@ async fn binary(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<SocketAd
             Ok(Some(SocketAddr::new(Ipv6Addr::from(source).into(), port(32))))
         }
         (0x21, 0x11 | 0x21) => Err(Malformed),
-        // Of no known kind, or a Unix socket's.
-        (0x21, _) => Ok(None),
+        // LOCAL, the proxy asks for itself; or addresses of no known kind, or a Unix socket's.
+        (0x20 | 0x21, _) => Ok(None),
         _ => Err(Malformed),
     }
 }
