@@ -1,4 +1,4 @@
-//! Remainders of decimal numbers of any size.
+//! Remainders of decimal numbers of any size. Short ones without a sign the host has read already.
 
 /// Whether an id is a decimal number: digits, with a `-` in front if negative.
 pub(crate) fn is_decimal(id: &str) -> bool {
@@ -31,42 +31,9 @@ pub(crate) fn remainder(id: &str, modulus: u64) -> Option<u64> {
 /// 10^18 is the highest power of ten below 2^60: a number of so many digits fits whatever they are.
 const CHUNK: usize = 18;
 
-/// The value of up to 19 digits; none when one of them is no digit. The last digits, by eights, are read a word at a
-/// time: ids are the one thing that a pick reads byte by byte.
-#[inline]
+/// The value of up to 19 digits; none when one of them is no digit.
 fn number(digits: &[u8]) -> Option<u64> {
-    let (head, words) = digits.as_rchunks::<8>();
-    let mut value = 0;
-    let mut strange = 0;
-    for &byte in head {
-        let digit = byte.wrapping_sub(b'0');
-        strange |= u8::from(digit > 9);
-        value = value * 10 + u64::from(digit);
-    }
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        strange |= u8::from(!all_digits(word));
-        value = value.wrapping_mul(100_000_000).wrapping_add(eight_digits(word));
-    }
-    (strange == 0).then_some(value)
-}
-
-/// Whether each of eight bytes is a digit: its upper half is 3, and still is when 6 is added (Lemire, "Quickly parsing
-/// eight digits", 2018).
-#[inline]
-fn all_digits(word: u64) -> bool {
-    const UPPER: u64 = 0xF0F0_F0F0_F0F0_F0F0;
-    const THREE: u64 = 0x3030_3030_3030_3030;
-    word & UPPER == THREE && word.wrapping_add(0x0606_0606_0606_0606) & UPPER == THREE
-}
-
-/// The value of eight digits, the first in the lowest byte: pairs, then fours, then eight (Lemire, as above).
-#[inline]
-fn eight_digits(word: u64) -> u64 {
-    let digits = word.wrapping_sub(0x3030_3030_3030_3030);
-    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8) & 0x00FF_00FF_00FF_00FF;
-    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_FFFF_0000_FFFF;
-    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xFFFF_FFFF
+    digits.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u64::from(byte - b'0')))
 }
 
 /// Nine digits a step: a remainder below 2^32 times 10^9 plus nine digits is below 2^62.
@@ -95,7 +62,7 @@ fn by_digits(digits: &[u8], modulus: u64) -> Option<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{all_digits, by_chunks, by_digits, eight_digits, is_decimal, remainder};
+    use super::{by_chunks, by_digits, is_decimal, remainder};
 
     #[test]
     fn around_the_edges_of_machine_words() {
@@ -127,20 +94,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn a_word_is_read_as_eight_digits(value in 0u64..100_000_000) {
-            let text = format!("{value:08}");
-            let word = u64::from_le_bytes(text.as_bytes().try_into().unwrap());
-            prop_assert!(all_digits(word));
-            prop_assert_eq!(eight_digits(word), value);
-        }
-
-        #[test]
-        fn a_word_with_a_strange_byte_is_told(mut bytes in prop::array::uniform8(b'0'..=b'9'), at in 0usize..8, byte: u8) {
-            bytes[at] = byte;
-            prop_assert_eq!(all_digits(u64::from_le_bytes(bytes)), byte.is_ascii_digit());
-        }
-
         #[test]
         fn it_is_the_euclidean_remainder(id in any::<i128>(), modulus in 1..=u64::MAX) {
             let expected = id.rem_euclid(i128::from(modulus)) as u64;

@@ -7,6 +7,7 @@ mod contract;
 mod guest;
 mod hostile;
 mod quarantine;
+mod readme;
 mod refused;
 mod setup;
 mod workers;
