@@ -17,12 +17,14 @@ mod network;
 mod policy;
 mod route;
 mod tls;
+mod told;
 
 pub use client::ClientLimits;
 pub use network::{Network, NoNetwork};
 pub use policy::{PolicyUse, Setting};
 pub use route::{Edits, Match, PathMatch, Redirect, Rewrite, Route, Share};
 pub use tls::{Authorities, Certificate, NodeTls, Protocol, Tls, TlsVersion};
+pub use told::{ForwardedHeaders, Told};
 
 /// A whole checked configuration file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,6 +37,8 @@ pub struct Plan {
     pub admin: Option<Admin>,
     /// Proxies that stand before this one and whose word for a client's address counts.
     pub trusted_proxies: Vec<Network>,
+    /// What nodes are told of who asks.
+    pub forwarded_headers: ForwardedHeaders,
     /// Where the access log goes.
     pub access_log: AccessLog,
     /// Where nodes join.

@@ -1,7 +1,9 @@
-//! `trusted_proxies`: whose word counts.
+//! `trusted_proxies`: whose word counts. `forwarded_headers`: what nodes are told.
 
 use super::fields::Fields;
-use crate::plan::{Network, NoNetwork};
+use super::words::hint_for;
+use crate::plan::{ForwardedHeaders, Network, NoNetwork, Told};
+use crate::raw::Node;
 
 /// The networks of proxies that stand before this one.
 pub(crate) fn trusted_proxies(file: &Fields) -> Vec<Network> {
@@ -23,4 +25,21 @@ pub(crate) fn trusted_proxies(file: &Fields) -> Vec<Network> {
         }
     }
     networks
+}
+
+/// The fields by which nodes are told who asks: all of them unless some are named.
+pub(crate) fn forwarded_headers(file: &Fields) -> ForwardedHeaders {
+    if file.get("forwarded_headers").is_none() {
+        return ForwardedHeaders::default();
+    }
+    let names = Told::ALL.map(|(name, _)| name);
+    let read = |item: &Node| {
+        let name = item.as_text().unwrap_or_default();
+        let known = Told::ALL.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        if known.is_none() {
+            file.wrong("forwarded_headers", item, "a field that the proxy writes", hint_for(name, &names, "there are"));
+        }
+        known.map(|(_, field)| field)
+    };
+    file.list("forwarded_headers").iter().filter_map(read).collect()
 }

@@ -150,6 +150,7 @@ fn plan(services: Vec<plan::Service>) -> Arc<Plan> {
         listeners: vec![],
         admin: None,
         trusted_proxies: Vec::new(),
+        forwarded_headers: pointsman_config::plan::ForwardedHeaders::default(),
         access_log: plan::AccessLog::Off,
         registry: plan::Registry::Embedded { path: PathBuf::from("unused") },
         policies: BTreeMap::new(),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use pointsman_config::plan::Timeouts;
+use pointsman_config::plan::{ForwardedHeaders, Timeouts, Told};
 use pointsman_core::cluster::membership::Standing;
 use pointsman_core::cluster::node::{Incarnation, Node};
 use pointsman_core::cluster::record::Outcome;
@@ -67,12 +67,13 @@ impl Traffic for Express {
     type Trip = Errand;
 
     fn begin(&self, facts: &Facts<'_>, _: Duration) -> Errand {
-        let (service, course, plain, origin) = {
+        let (service, course, plain, origin, told) = {
             let world = self.0.shared.world.load();
             let route = world.router.find(facts).and_then(|route| world.by_route.get(route));
             let service = route.and_then(|route| route.service().cloned());
             let course = route.and_then(|route| route.course.clone());
-            (service, course, route.is_none_or(|route| route.plain), forwarded::origin(&world, facts))
+            let plain = route.is_none_or(|route| route.plain);
+            (service, course, plain, forwarded::origin(&world, facts), world.plan.forwarded_headers)
         };
         let random: u64 = rand::random();
         Errand {
@@ -81,6 +82,7 @@ impl Traffic for Express {
             course,
             plain,
             origin,
+            told,
             tunnel: None,
             id: identity::Id::of(facts),
             exchange: Exchange::new(random),
@@ -134,6 +136,7 @@ pub(super) struct Errand {
     course: Option<Arc<Course>>,
     plain: bool,
     origin: Origin,
+    told: ForwardedHeaders,
     /// In place of the service once the node switched protocols.
     tunnel: Option<Box<Tunnel>>,
     id: identity::Id,
@@ -247,8 +250,10 @@ impl Trip for Errand {
     }
 
     fn request_lines(&self, facts: &Facts<'_>, _: &Attempt, out: &mut Vec<u8>) {
-        self.id.write_line(facts, out);
-        forwarded::write_lines(&self.origin, facts, out);
+        if self.told.tell(Told::RequestId) {
+            self.id.write_line(facts, out);
+        }
+        forwarded::write_lines(self.told, &self.origin, facts, out);
         if let Some(course) = &self.course {
             out.extend_from_slice(course.request.lines());
         }

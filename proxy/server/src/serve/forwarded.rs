@@ -1,7 +1,7 @@
 //! What a node is told of who asks: `X-Forwarded-For`, `-Proto` and `-Host`, and `Forwarded` (RFC 7239).
 //!
 //! A node believes these fields, so what a client sends of them is left out and written anew; what a trusted proxy sends is
-//! carried on. The lane writes lines, pingora takes values: both are made here.
+//! carried on. The lane writes lines, pingora takes values: both are made here. `forwarded_headers` says which.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -11,6 +11,7 @@ use http::uri::Authority;
 use pingora_error::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
+use pointsman_config::plan::{ForwardedHeaders, Told as Field};
 use pointsman_core::facts::{HeaderValue, RequestFacts};
 use pointsman_core::origin::Origin;
 use pointsman_lane::traffic::Facts;
@@ -87,23 +88,39 @@ fn begins(name: &[u8], known: &str) -> bool {
 }
 
 /// Appends the lines of the lane.
-pub(super) fn write_lines(origin: &Origin, facts: &Facts<'_>, out: &mut Vec<u8>) {
+pub(super) fn write_lines(fields: ForwardedHeaders, origin: &Origin, facts: &Facts<'_>, out: &mut Vec<u8>) {
     // Nearly every client is a stranger, and then nothing is looked for.
     let before = |name| origin.trusted.then(|| facts.values(name)).into_iter().flatten();
     let told = Told { peer: origin.peer, proto: scheme(facts.is_secure()), host: facts.authority().as_bytes() };
-    out.extend_from_slice(b"x-forwarded-for: ");
-    told.write_for(before(FOR), out);
-    out.extend_from_slice(b"\r\nx-forwarded-proto: ");
-    told.write_proto(before(PROTO), out);
-    out.extend_from_slice(b"\r\nx-forwarded-host: ");
-    told.write_host(before(HOST), out);
-    out.extend_from_slice(b"\r\nforwarded: ");
-    told.write_forwarded(before(FORWARDED), out);
-    out.extend_from_slice(b"\r\n");
+    if fields.tell(Field::For) {
+        out.extend_from_slice(b"x-forwarded-for: ");
+        told.write_for(before(FOR), out);
+        out.extend_from_slice(b"\r\n");
+    }
+    if fields.tell(Field::Proto) {
+        out.extend_from_slice(b"x-forwarded-proto: ");
+        told.write_proto(before(PROTO), out);
+        out.extend_from_slice(b"\r\n");
+    }
+    if fields.tell(Field::Host) {
+        out.extend_from_slice(b"x-forwarded-host: ");
+        told.write_host(before(HOST), out);
+        out.extend_from_slice(b"\r\n");
+    }
+    if fields.tell(Field::Forwarded) {
+        out.extend_from_slice(b"forwarded: ");
+        told.write_forwarded(before(FORWARDED), out);
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// The same for pingora.
-pub(super) fn introduce(session: &Session, origin: &Origin, request: &mut RequestHeader) -> Result<()> {
+pub(super) fn introduce(
+    session: &Session,
+    fields: ForwardedHeaders,
+    origin: &Origin,
+    request: &mut RequestHeader,
+) -> Result<()> {
     let came = session.req_header();
     let secure = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
     let field = came.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
@@ -111,23 +128,30 @@ pub(super) fn introduce(session: &Session, origin: &Origin, request: &mut Reques
     let told = Told { peer: origin.peer, proto: scheme(secure), host };
     let names: Vec<HeaderName> = request.headers.keys().cloned().collect();
     for name in names.iter().filter(|name| leaves_out(name.as_str().as_bytes(), origin.trusted)) {
-        if name.as_str() != REQUEST_ID {
-            request.remove_header(name);
-        }
+        request.remove_header(name);
     }
     let before = |name| came.headers.get_all(name).iter().map(http::HeaderValue::as_bytes).filter(|_| origin.trusted);
     let mut value = Vec::new();
-    told.write_for(before(FOR), &mut value);
-    request.insert_header(FOR, std::mem::take(&mut value))?;
-    told.write_proto(before(PROTO), &mut value);
-    request.insert_header(PROTO, std::mem::take(&mut value))?;
-    told.write_host(before(HOST), &mut value);
-    // HTTP/1.0 need not name one.
-    if !value.is_empty() {
-        request.insert_header(HOST, std::mem::take(&mut value))?;
+    if fields.tell(Field::For) {
+        told.write_for(before(FOR), &mut value);
+        request.insert_header(FOR, std::mem::take(&mut value))?;
     }
-    told.write_forwarded(before(FORWARDED), &mut value);
-    request.insert_header(FORWARDED, value)
+    if fields.tell(Field::Proto) {
+        told.write_proto(before(PROTO), &mut value);
+        request.insert_header(PROTO, std::mem::take(&mut value))?;
+    }
+    if fields.tell(Field::Host) {
+        told.write_host(before(HOST), &mut value);
+        // HTTP/1.0 need not name one.
+        if !value.is_empty() {
+            request.insert_header(HOST, std::mem::take(&mut value))?;
+        }
+    }
+    if fields.tell(Field::Forwarded) {
+        told.write_forwarded(before(FORWARDED), &mut value);
+        request.insert_header(FORWARDED, value)?;
+    }
+    Ok(())
 }
 
 fn scheme(secure: bool) -> &'static str {

@@ -15,7 +15,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use pointsman_config::plan::{Protocol, RetryOn};
+use pointsman_config::plan::{Protocol, RetryOn, Told};
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Event, FailureClass, Reason};
 use pointsman_lane::flaw::Flaw;
@@ -146,7 +146,10 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, trip: &mut Trip) -> Result<bool> {
         trip.id = identity::of(session.req_header());
         let peer = head::peer(session);
-        trip.origin = peer.map(|peer| forwarded::origin_of(&self.shared.world.load(), session, peer));
+        let world = self.shared.world.load();
+        trip.origin = peer.map(|peer| forwarded::origin_of(&world, session, peer));
+        trip.told = world.plan.forwarded_headers;
+        drop(world);
         if let Some(flaw) = guard::flaw(session).or_else(|| head::too_long(session)) {
             let why = answer::flawed(flaw);
             trip.refused(label(why));
@@ -207,9 +210,11 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         trip: &mut Trip,
     ) -> Result<()> {
-        request.insert_header(identity::REQUEST_ID, &trip.id)?;
         if let Some(origin) = &trip.origin {
-            forwarded::introduce(session, origin, request)?;
+            forwarded::introduce(session, trip.told, origin, request)?;
+        }
+        if trip.told.tell(Told::RequestId) {
+            request.insert_header(identity::REQUEST_ID, &trip.id)?;
         }
         if let Some(node) = trip.node() {
             head::mend(session, request, node.spec.address)?;

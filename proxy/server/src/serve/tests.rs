@@ -252,6 +252,7 @@ fn world(
         listeners: vec![listener(local(), lane)],
         admin: None,
         trusted_proxies: Vec::new(),
+        forwarded_headers: pointsman_config::plan::ForwardedHeaders::default(),
         access_log: plan::AccessLog::Off,
         registry: plan::Registry::Embedded { path: "none".into() },
         policies: BTreeMap::new(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
-use pointsman_config::plan::Timeouts;
+use pointsman_config::plan::{ForwardedHeaders, Timeouts};
 use pointsman_core::cluster::load::InFlight;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
@@ -32,6 +32,7 @@ pub(super) struct Trip {
     pub(super) id: HeaderValue,
     /// Whom it comes from, once its head was read.
     pub(super) origin: Option<Origin>,
+    pub(super) told: ForwardedHeaders,
     /// Bytes of its body that came.
     pub(super) received: u64,
     /// What its route changes.
@@ -86,6 +87,7 @@ impl Trip {
             started: Instant::now(),
             id: HeaderValue::from_static(""),
             origin: None,
+            told: ForwardedHeaders::default(),
             received: 0,
             course: None,
             carrier: Carrier::Nobody,

@@ -99,6 +99,22 @@ async fn what_a_trusted_proxy_says_is_carried_on() {
 }
 
 #[tokio::test]
+async fn nodes_are_told_only_what_the_operator_wants() {
+    let mut node = Puppet::start().await;
+    let yaml = TEMPLATE.replace("@lane@", crate::LANE).replace("@node@", &node.address.to_string());
+    let yaml = yaml.replace("@service@", "").replace("\nservices:", "\nforwarded_headers: [X-Forwarded-For]\nservices:");
+    let proxy = proxy_with(&yaml).await;
+    for from in [STRANGER, TRUSTED] {
+        let asked = seen(&mut node, from, proxy.addr(), &format!("{TOLD}X-Request-Id: a-B.7\r\n")).await;
+        let expected = if from == TRUSTED { "203.0.113.5, 10.0.0.3, 127.0.0.9" } else { STRANGER };
+        assert_eq!(asked.values("x-forwarded-for"), [expected]);
+        for name in ["x-forwarded-proto", "x-forwarded-host", "forwarded", "x-request-id"] {
+            assert!(asked.values(name).is_empty(), "{name} from {from}: {:?}", asked.values(name));
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_client_that_counts_is_the_last_that_nobody_trusts() {
     let node = Puppet::start().await;
     let proxy = proxy(&node, "limits: { rate: { per_second: 1, burst: 1 } }").await;
