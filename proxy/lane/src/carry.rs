@@ -73,6 +73,8 @@ struct Connection {
     client: Stream,
     peer: Peer,
     slot: Slot,
+    /// When it was last looked at.
+    now: Duration,
 }
 
 /// Wakes the idle connections of the calling worker thread, so that they see that [`Traffic::draining`] holds and close.
@@ -101,20 +103,22 @@ impl<F: Traffic> Lane<F> {
     /// multi-thread runtime). The future is `Send` if the trip is, and small: spawn it as it is.
     pub async fn serve(&self, stream: impl Into<Stream>, peer: impl Into<Peer>) -> Ended {
         let (client, peer) = (stream.into(), peer.into());
-        let mut connection = Connection { client, peer, slot: Slot::take(self.clock) };
+        let now = (self.clock)();
+        let mut connection = Connection { client, peer, slot: Slot::take(self.clock), now };
         loop {
-            let mut idle_since = None;
-            if !poll_fn(|task| connection.poll_readable(self, &mut idle_since, task)).await {
+            let idle_since = connection.now;
+            let mut first = true;
+            if !poll_fn(|task| connection.poll_readable(self, idle_since, std::mem::take(&mut first), task)).await {
                 connection.client.say_goodbye();
                 return Ended::Closed;
             }
             let mut work = worker::take_bench::<Work<F::Trip>>().unwrap_or_default();
             let after = poll_fn(|task| connection.poll_work(self, &mut work, task)).await;
             match after {
-                After::Idle => worker::put_bench(work, (self.clock)()),
+                After::Idle => worker::put_bench(work, connection.now),
                 end @ (After::Close | After::Cut) => {
                     work.clear();
-                    worker::put_bench(work, (self.clock)());
+                    worker::put_bench(work, connection.now);
                     if end == After::Close {
                         connection.client.say_goodbye();
                     }
@@ -127,7 +131,7 @@ impl<F: Traffic> Lane<F> {
                 After::Tunnel => {
                     let tunnel = work.tunnel.take();
                     work.clear();
-                    worker::put_bench(work, (self.clock)());
+                    worker::put_bench(work, connection.now);
                     if let Some(tunnel) = tunnel {
                         connection.tunnel(self, tunnel).await;
                     }
@@ -135,9 +139,9 @@ impl<F: Traffic> Lane<F> {
                 }
                 After::HandOver(why) => {
                     let read = work.unparsed().to_vec();
-                    let Connection { client: stream, peer, .. } = connection;
+                    let Connection { client: stream, peer, now, .. } = connection;
                     work.clear();
-                    worker::put_bench(work, (self.clock)());
+                    worker::put_bench(work, now);
                     return Ended::HandOver { stream, peer, read, why };
                 }
             }
@@ -147,18 +151,19 @@ impl<F: Traffic> Lane<F> {
 
 impl Connection {
     /// Ready with true once there is something to read; with false once the connection is to be closed. No buffer is
-    /// held meanwhile.
+    /// held meanwhile. `first`: it is still `since`, as good as.
     fn poll_readable<F: Traffic>(
         &self,
         lane: &Lane<F>,
-        since: &mut Option<Duration>,
+        since: Duration,
+        first: bool,
         task: &mut Context<'_>,
     ) -> Poll<bool> {
         if let Poll::Ready(result) = self.client.poll_read_ready(task) {
             return Poll::Ready(result.is_ok());
         }
-        let now = (lane.clock)();
-        let deadline = *since.get_or_insert(now) + lane.options.keep_alive;
+        let now = if first { since } else { (lane.clock)() };
+        let deadline = since + lane.options.keep_alive;
         if now >= deadline || lane.traffic.draining() {
             return Poll::Ready(false);
         }
@@ -173,6 +178,7 @@ impl Connection {
         task: &mut Context<'_>,
     ) -> Poll<After> {
         let now = (lane.clock)();
+        self.now = now;
         let after = work.poll(&mut At { lane, client: &mut self.client, peer: &self.peer, task, now });
         if after.is_pending() {
             self.slot.arm(work.deadline(), task.waker());

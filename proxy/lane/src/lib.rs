@@ -12,6 +12,7 @@ pub mod flaw;
 pub mod hand_over;
 pub mod head;
 pub mod options;
+pub mod socket;
 pub mod stream;
 pub mod traffic;
 

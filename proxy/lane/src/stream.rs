@@ -10,6 +10,8 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::socket::Socket;
+
 /// A connection over which other bytes go than the lane reads and writes, such as TLS after its handshake.
 ///
 /// A read that is pending must mean that nothing more can be had from what the socket has given so far: the lane then
@@ -26,7 +28,7 @@ pub trait Secured: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin {
 #[derive(Debug)]
 pub enum Stream {
     /// The bytes as they are.
-    Plain(TcpStream),
+    Plain(Socket),
     /// Ciphered.
     Secured(Box<dyn Secured>),
 }
@@ -35,7 +37,7 @@ impl Stream {
     /// The socket.
     pub fn socket(&self) -> &TcpStream {
         match self {
-            Self::Plain(socket) => socket,
+            Self::Plain(socket) => socket.get_ref(),
             Self::Secured(secured) => secured.socket(),
         }
     }
@@ -43,7 +45,7 @@ impl Stream {
     /// Ready once a read may be. Needs no buffer.
     pub(crate) fn poll_read_ready(&self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(socket) => socket.poll_read_ready(task),
+            Self::Plain(socket) => socket.get_ref().poll_read_ready(task),
             Self::Secured(secured) if secured.holds_input() => Poll::Ready(Ok(())),
             Self::Secured(secured) => secured.socket().poll_read_ready(task),
         }
@@ -61,7 +63,7 @@ impl Stream {
 
 impl From<TcpStream> for Stream {
     fn from(socket: TcpStream) -> Self {
-        Self::Plain(socket)
+        Self::Plain(socket.into())
     }
 }
 

@@ -81,7 +81,7 @@ impl<T: Trip> Work<T> {
         let reused = pooled.is_some();
         self.link = None;
         let stream = pooled.map_or_else(|| dial(address), Ok)?;
-        self.link = Some(Link { stream, reused, wrote: false });
+        self.link = Some(Link { stream: stream.into(), reused, wrote: false });
         if reused {
             self.send_head(at);
         } else {
@@ -180,6 +180,6 @@ impl<T: Trip> Work<T> {
             per_worker: options.pool_per_worker,
         };
         self.reused = link.reused;
-        worker::put_upstream(link.stream, &keep);
+        worker::put_upstream(link.stream.into_inner(), &keep);
     }
 }

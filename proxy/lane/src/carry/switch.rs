@@ -42,7 +42,7 @@ impl<T: Trip> Work<T> {
             began: self.began,
             sent: self.sent,
             replied: self.replied,
-            node: link.stream,
+            node: link.stream.into_inner(),
             idle: self.timeouts.idle,
         };
         let (up, down) = (Way::holding(up, 0, frames.clone()), Way::holding(down, before, frames));

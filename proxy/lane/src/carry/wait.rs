@@ -51,7 +51,7 @@ impl<T: Trip> Work<T> {
 
     fn poll_connected(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(link) = &self.link else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
-        ready!(link.stream.poll_write_ready(task))?;
-        Poll::Ready(link.stream.take_error()?.map_or(Ok(()), Err))
+        ready!(link.stream.get_ref().poll_write_ready(task))?;
+        Poll::Ready(link.stream.get_ref().take_error()?.map_or(Ok(()), Err))
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use pointsman_config::plan::Timeouts;
 use pointsman_core::exchange::{Attempt, Event, FailureClass};
-use tokio::net::TcpStream;
 
 use super::At;
 use super::buffer::{Buffer, Outbox};
@@ -17,6 +16,7 @@ use crate::facts::Facts;
 use crate::flaw::Flaw;
 use crate::hand_over::HandOver;
 use crate::head::{Framing, Parsed, RequestHead, ResponseHead};
+use crate::socket::Socket;
 use crate::stream::Stream;
 use crate::traffic::{Ending, Page, Receipt, Traffic, Trip};
 
@@ -83,7 +83,7 @@ pub(super) enum Broke {
 
 /// A connection to a node.
 pub(super) struct Link {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Socket,
     /// Whether it served before.
     pub(super) reused: bool,
     /// Whether a byte of the request was taken by the socket.
@@ -366,7 +366,8 @@ impl<T: Trip> Work<T> {
         }
         self.request.discard(0..used);
         self.reset();
-        Turn::Go
+        // Whoever waits for the next request asks the socket.
+        if self.request.len() == 0 { Turn::Done(After::Idle) } else { Turn::Go }
     }
 
     /// Ends the exchange and the connection at once, so that the client sees a cut where there is one.

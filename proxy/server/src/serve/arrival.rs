@@ -106,7 +106,7 @@ impl Arrival {
             Err(bound) => return counted.shared.metrics.connection_refused(bound),
         };
         let (mut stream, mut peer, mut http2) = match &manner.tls {
-            None => (Stream::Plain(socket), Peer::from(client), false),
+            None => (Stream::from(socket), Peer::from(client), false),
             // Boxed, or every connection in clear would be as large as a handshake.
             Some(tls) => match Box::pin(tls.shake(socket, client)).await {
                 Ok(Secure { stream, peer, http2 }) => {

@@ -102,7 +102,8 @@ async fn what_a_trusted_proxy_says_is_carried_on() {
 async fn nodes_are_told_only_what_the_operator_wants() {
     let mut node = Puppet::start().await;
     let yaml = TEMPLATE.replace("@lane@", crate::LANE).replace("@node@", &node.address.to_string());
-    let yaml = yaml.replace("@service@", "").replace("\nservices:", "\nforwarded_headers: [X-Forwarded-For]\nservices:");
+    let yaml =
+        yaml.replace("@service@", "").replace("\nservices:", "\nforwarded_headers: [X-Forwarded-For]\nservices:");
     let proxy = proxy_with(&yaml).await;
     for from in [STRANGER, TRUSTED] {
         let asked = seen(&mut node, from, proxy.addr(), &format!("{TOLD}X-Request-Id: a-B.7\r\n")).await;
