@@ -25,6 +25,7 @@ use crate::world::reload::{self, Reload};
 
 mod arguments;
 mod certificates;
+mod descriptors;
 mod doors;
 mod gauges;
 mod room;
@@ -53,6 +54,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
 /// As [`run`], asking other policies than the sandboxed ones: what the sandbox costs is measured against that.
 pub fn run_with(args: &RunArgs, instead: Option<Instead>) -> ExitCode {
     init_log();
+    log::debug!("{} descriptors may be open", descriptors::raise());
     match serve(args, instead) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(failure) => {
