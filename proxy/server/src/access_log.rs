@@ -1,45 +1,45 @@
 //! The access log: one JSON object a line, one line a request.
 //!
-//! Workers format a line and hand it to one writer thread through a bounded channel; when the disk does not keep up,
-//! lines are dropped and counted, never waited for.
+//! Each worker gathers its lines in memory of its own, which one writer thread fetches every few milliseconds; when the disk
+//! does not keep up, lines are dropped and counted, never waited for.
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use pointsman_config::plan;
-use serde::Serialize;
 
 use crate::metrics::Metrics;
 
+mod gather;
+mod json;
 mod sink;
 mod stamp;
 
+use gather::{Gathering, Stretch};
 use sink::Sink;
-
-/// Lines that may wait for the writer: a third of a second at 50,000 requests a second.
-const WAITING: usize = 16_384;
 
 /// How long the writer lets lines gather. Without it each request would wake a thread.
 const GATHER: Duration = Duration::from_millis(5);
 
+/// Memory for lines that is kept for the next ones: of one place, and of how many.
+const KEPT: usize = 1 << 20;
+const SPARES: usize = 64;
+
 /// What a line says. Times are microseconds.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Line<'a> {
     /// When the request's head was read, in UTC (RFC 3339).
-    #[serde(serialize_with = "stamp::serialize")]
     pub time: SystemTime,
     /// The request's id, as sent to the node.
     pub request_id: &'a str,
     /// The client's address.
     pub client: Option<IpAddr>,
     /// The subject of the certificate that the client proved to hold.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<&'a str>,
     /// Method.
     pub method: &'a str,
@@ -50,43 +50,40 @@ pub struct Line<'a> {
     /// The service, or `-` where no route matches.
     pub service: &'a str,
     /// The node that was tried last.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<&'a str>,
     /// The policy of the service.
     pub policy: &'a str,
     /// Who decided: `policy` or `fallback`; absent when nobody picked a node.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<&'static str>,
     /// The policy's fault, where there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
     /// Nodes tried.
     pub attempts: u32,
     /// From the head being read to the last byte.
     pub duration_us: u64,
     /// From the last attempt's start to its response head.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_us: Option<u64>,
     /// Body bytes sent to the client.
     pub bytes: u64,
     /// Why the proxy answered by itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<&'static str>,
     /// What went wrong on the wire, at last.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'a str>,
 }
 
-enum Message {
-    Line(Vec<u8>),
-    Switch(Sink),
+/// What workers and the writer share.
+struct Shared {
+    gathering: Gathering,
+    /// Where the lines of a stretch and those after it go.
+    switches: Mutex<Vec<(u64, Sink)>>,
+    ending: AtomicBool,
 }
 
 /// Takes lines from the workers.
 pub struct AccessLog {
     on: AtomicBool,
+    shared: Arc<Shared>,
     /// Gone once the log stops.
-    messages: Option<SyncSender<Message>>,
     writer: Option<JoinHandle<()>>,
     plan: Mutex<plan::AccessLog>,
     metrics: Arc<Metrics>,
@@ -96,14 +93,17 @@ impl AccessLog {
     /// Opens the log and starts its writer. Fails when the file cannot be opened.
     pub fn start(plan: &plan::AccessLog, metrics: &Arc<Metrics>) -> io::Result<Arc<Self>> {
         let sink = Sink::open(plan)?;
-        let (messages, inbox) = mpsc::sync_channel(WAITING);
-        let counted = Arc::clone(metrics);
-        let writer =
-            std::thread::Builder::new().name("access-log".into()).spawn(move || write(&inbox, sink, &counted))?;
+        let shared = Arc::new(Shared {
+            gathering: Gathering::new(),
+            switches: Mutex::default(),
+            ending: AtomicBool::new(false),
+        });
+        let mut writer = Writer::new(Arc::clone(&shared), sink, Arc::clone(metrics));
+        let thread = std::thread::Builder::new().name("access-log".into()).spawn(move || writer.run())?;
         Ok(Arc::new(Self {
             on: AtomicBool::new(*plan != plan::AccessLog::Off),
-            messages: Some(messages),
-            writer: Some(writer),
+            shared,
+            writer: Some(thread),
             plan: Mutex::new(plan.clone()),
             metrics: Arc::clone(metrics),
         }))
@@ -114,15 +114,11 @@ impl AccessLog {
         self.on.load(Ordering::Relaxed)
     }
 
-    /// Hands in a line. Never waits.
+    /// Hands in a line. Never waits for the disk.
     pub fn write(&self, line: &Line<'_>) {
-        let Some(messages) = self.messages.as_ref().filter(|_| self.on()) else { return };
-        let mut text = Vec::with_capacity(400);
-        if serde_json::to_writer(&mut text, line).is_ok() {
-            text.push(b'\n');
-            if messages.try_send(Message::Line(text)).is_err() {
-                self.metrics.access_log_dropped().inc();
-            }
+        let Some(writer) = self.writer.as_ref().filter(|_| self.on()) else { return };
+        if !self.shared.gathering.add(writer.thread(), |out| json::write(line, out)) {
+            self.metrics.access_log_dropped().inc();
         }
     }
 
@@ -136,10 +132,11 @@ impl AccessLog {
         match Sink::open(plan) {
             Ok(sink) => {
                 self.on.store(*plan != plan::AccessLog::Off, Ordering::Relaxed);
-                if let Some(messages) = &self.messages {
-                    // An error means that the writer has stopped, which only happens when the log is dropped.
-                    let _ = messages.send(Message::Switch(sink));
-                }
+                // Nobody may meet a line of the new stretch before its place is known.
+                let mut switches = self.shared.switches.lock();
+                switches.push((self.shared.gathering.next(), sink));
+                drop(switches);
+                self.wake();
                 *current = plan.clone();
             }
             Err(error) => log::error!("the access log stays where it is: {error}"),
@@ -147,10 +144,19 @@ impl AccessLog {
     }
 }
 
+impl AccessLog {
+    fn wake(&self) {
+        if let Some(writer) = &self.writer {
+            self.shared.gathering.wake(writer.thread());
+        }
+    }
+}
+
 impl Drop for AccessLog {
     /// Waits until what was handed in is written.
     fn drop(&mut self) {
-        self.messages = None;
+        self.shared.ending.store(true, Ordering::Release);
+        self.wake();
         if let Some(writer) = self.writer.take() {
             // An error means that the writer panicked, which it said itself.
             let _ = writer.join();
@@ -158,46 +164,66 @@ impl Drop for AccessLog {
     }
 }
 
-/// Most lines that one write takes.
-const BATCH: usize = 4096;
-
-fn write(inbox: &Receiver<Message>, mut sink: Sink, metrics: &Metrics) {
-    let mut batch = Vec::new();
-    let mut complained = false;
-    while let Ok(first) = inbox.recv() {
-        let mut lines = 0_u64;
-        for message in std::iter::once(first).chain(inbox.try_iter()).take(BATCH) {
-            match message {
-                Message::Line(line) => {
-                    lines += 1;
-                    batch.extend_from_slice(&line);
-                }
-                Message::Switch(next) => {
-                    // What came before the switch belongs to the old place.
-                    count(sink.write(&batch), &mut lines, metrics, &mut complained);
-                    batch.clear();
-                    sink = next;
-                }
-            }
-        }
-        count(sink.write(&batch), &mut lines, metrics, &mut complained);
-        batch.clear();
-        std::thread::sleep(GATHER);
-    }
+/// The thread that writes.
+struct Writer {
+    shared: Arc<Shared>,
+    sink: Sink,
+    metrics: Arc<Metrics>,
+    /// The stretch whose place `sink` is.
+    stretch: u64,
+    /// What of later stretches has been taken already.
+    held: Vec<Stretch>,
+    spare: Vec<Vec<u8>>,
+    complained: bool,
 }
 
-fn count(written: io::Result<()>, lines: &mut u64, metrics: &Metrics, complained: &mut bool) {
-    match written {
-        Ok(()) => *complained = false,
-        Err(error) => {
-            metrics.access_log_dropped().inc_by(*lines);
-            // Once a row of failures, or a full disk fills the other log too.
-            if !std::mem::replace(complained, true) {
-                log::error!("the access log cannot be written: {error}");
+impl Writer {
+    fn new(shared: Arc<Shared>, sink: Sink, metrics: Arc<Metrics>) -> Self {
+        Self { shared, sink, metrics, stretch: 0, held: Vec::new(), spare: Vec::new(), complained: false }
+    }
+
+    fn run(&mut self) {
+        loop {
+            self.shared.gathering.sleep();
+            std::thread::sleep(GATHER);
+            let ending = self.shared.ending.load(Ordering::Acquire);
+            self.round();
+            if ending {
+                return;
             }
         }
     }
-    *lines = 0;
+
+    fn round(&mut self) {
+        // Before the lines are taken: then all that belongs before one of these switches is among them.
+        let switches = std::mem::take(&mut *self.shared.switches.lock());
+        self.held.extend(self.shared.gathering.take(&mut self.spare));
+        self.write_up_to(self.stretch);
+        for (stretch, sink) in switches {
+            (self.stretch, self.sink) = (stretch, sink);
+            self.write_up_to(stretch);
+        }
+    }
+
+    fn write_up_to(&mut self, last: u64) {
+        let due = self.held.extract_if(.., |stretch| stretch.number <= last);
+        for Stretch { mut bytes, lines, .. } in due.collect::<Vec<_>>() {
+            match self.sink.write(&bytes) {
+                Ok(()) => self.complained = false,
+                Err(error) => {
+                    self.metrics.access_log_dropped().inc_by(lines);
+                    // Once a row of failures, or a full disk fills the other log too.
+                    if !std::mem::replace(&mut self.complained, true) {
+                        log::error!("the access log cannot be written: {error}");
+                    }
+                }
+            }
+            bytes.clear();
+            if bytes.capacity() <= KEPT && self.spare.len() < SPARES {
+                self.spare.push(bytes);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
