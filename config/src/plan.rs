@@ -13,15 +13,24 @@ use serde::Serialize;
 use crate::units::{serialize_duration, serialize_optional_duration};
 
 mod client;
+mod key;
 mod network;
+mod owners;
 mod policy;
+mod primary;
 mod route;
 mod tls;
 mod told;
 
 pub use client::ClientLimits;
+pub use key::{
+    BodyPlace, DEFAULT_BODY_LIMIT, KeyPart, KeyRule, KeySource, KeyStep, NoKey, Otherwise, PathTemplate, Repeated,
+    Segment, XmlPath,
+};
 pub use network::{Network, NoNetwork};
+pub use owners::{BoundTo, ClaimMode, Learn, OnGone, OnUnknown, Owners};
 pub use policy::{PolicyUse, Setting};
+pub use primary::Primary;
 pub use route::{Edits, Match, PathMatch, Redirect, Rewrite, Route, Share};
 pub use tls::{Authorities, Certificate, NodeTls, Protocol, Tls, TlsVersion};
 pub use told::{ForwardedHeaders, Told};
@@ -139,6 +148,12 @@ pub struct Service {
     pub policy: PolicyUse,
     /// How the routing key is pulled out of a request, if one is.
     pub key: Option<KeyRule>,
+    /// How owners of keys are kept; `None`: none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owners: Option<Owners>,
+    /// How a primary is elected; `None`: there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary: Option<Primary>,
     /// Nodes that stand in the file; joined ones come beside these.
     pub nodes: Vec<StaticNode>,
     /// How its nodes are spoken to over TLS; `None`: in clear.
@@ -172,21 +187,6 @@ pub enum OnFault {
     Refuse,
     /// Any eligible node, in turn.
     RoundRobin,
-}
-
-/// How a routing key is pulled out of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub enum KeyRule {
-    /// The value of a header (name in lower case). Repeated: ambiguous, treated as missing.
-    Header(String),
-    /// The value of a cookie.
-    Cookie(String),
-    /// The value of a query parameter, percent-decoded.
-    Query(String),
-    /// A path segment, counted from 0, percent-decoded.
-    Path(usize),
-    /// The client's IP address.
-    ClientAddress,
 }
 
 /// A node that stands in the file.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::fields::{Fields, Known};
 use super::words::{NAME_RULE, is_name, quote};
-use super::{eject, health, key, nodes, policies, retry, tls};
-use crate::plan::{AllDown, KeyRule, Limits, Protocol, Rate, Service, SlowStart, Timeouts};
+use super::{eject, health, key, nodes, owners, policies, primary, retry, tls};
+use crate::plan::{AllDown, KeyRule, KeySource, Limits, Protocol, Rate, Service, SlowStart, Timeouts};
 use crate::raw::{Entry, Value};
 
 const SERVICE: Known = Known {
@@ -23,11 +23,11 @@ const SERVICE: Known = Known {
         "timeouts",
         "all_down",
         "slow_start",
+        "owners",
+        "on_unknown",
+        "primary",
     ],
-    later: &[
-        ("owners", "owners of keys come in a later version; take it out"),
-        ("on_unknown", "owners of keys come in a later version; take it out"),
-    ],
+    later: &[],
 };
 const LIMITS: Known = Known { fields: &["connections_per_node", "queue", "queue_timeout", "rate"], later: &[] };
 const RATE: Known = Known { fields: &["key", "per_second", "burst"], later: &[] };
@@ -58,10 +58,13 @@ fn service(file: &Fields, entry: &Entry, policies: &[&str]) -> Service {
     let tls = tls::node(&fields);
     let protocols = [("http1", Protocol::Http1), ("h2", Protocol::Http2)];
     let protocol = fields.choice("protocol", &protocols).unwrap_or(Protocol::Http1);
+    let key = key::key(&fields);
     Service {
         name: entry.key.clone(),
         policy: policies::used(&fields, policies),
-        key: key::key(&fields),
+        owners: owners::owners(&fields, key.as_ref()),
+        primary: primary::primary(&fields),
+        key,
         nodes: nodes::nodes(&fields),
         health: health::health(&fields, tls.as_ref(), protocol),
         tls,
@@ -118,7 +121,7 @@ fn limits(service: &Fields) -> (Limits, Option<Rate>) {
 fn rate(limits: &Fields) -> Option<Rate> {
     let fields = Fields::open(limits.checks, limits.get("rate")?, format!("`rate` of {}", limits.what), &RATE);
     fields.require("per_second");
-    let key = key::key(&fields).unwrap_or(KeyRule::ClientAddress);
+    let key = key::of_rate(&fields).unwrap_or_else(|| KeyRule::of(KeySource::ClientAddress { v4: 32, v6: 128 }));
     let burst = fields.small("burst", 1..=1_000_000);
     let per_second = fields.small("per_second", 1..=1_000_000)?;
     Some(Rate { key, per_second, burst: burst.unwrap_or(per_second) })

@@ -14,7 +14,7 @@ use crate::cluster::load::{InFlight, Permit};
 use crate::cluster::membership::Membership;
 use crate::cluster::node::{Incarnation, Node};
 use crate::facts::{HeaderValue, RequestFacts, is_idempotent, is_safe};
-use crate::key;
+use crate::key::{self, Reading, Trouble};
 use crate::pick::picker::{By, Decision, Picker};
 use crate::pick::policy::{Ask, KeyNeed};
 use crate::rate::RateLimiter;
@@ -251,7 +251,14 @@ impl Exchange {
         now: Duration,
     ) -> Decision {
         let needs = scene.picker.needs();
-        let key = scene.key.filter(|_| needs.key != KeyNeed::None).and_then(|rule| key::extract(rule, scene.facts));
+        let rule = scene.key.filter(|_| needs.key != KeyNeed::None);
+        let key = match rule.map_or(Reading::NoKey, |rule| key::read(rule, scene.facts)) {
+            Reading::Key(key) => Some(key),
+            Reading::NoKey => None,
+            Reading::Refuse(trouble) => return Decision::Refuse(Reason::Key(trouble)),
+            // Whoever drives the exchange reads the body before the first step; where there is none, no key is in it.
+            Reading::Body => return Decision::Refuse(Reason::Key(Trouble::Missing)),
+        };
         let headers: SmallVec<[Option<&str>; 4]> = needs.headers.iter().map(|name| text(scene.facts, name)).collect();
         let tried: SmallVec<[u32; 4]> = self.tried.iter().filter_map(|&life| membership.index_of(life)).collect();
         let ask = Ask {

@@ -16,6 +16,32 @@ pub trait RequestFacts {
     fn header(&self, name: &str) -> HeaderValue<'_>;
     /// The client's address.
     fn client(&self) -> Option<IpAddr>;
+    /// The subject of the certificate that the client has shown, as RFC 4514 writes it.
+    fn tls_subject(&self) -> Option<&str> {
+        None
+    }
+    /// What stands at a place in the body that the key rule names, as far as the body was read for it
+    /// ([`crate::key::body::BodyReader`]).
+    fn body_value(&self, _place: usize) -> BodyValue<'_> {
+        BodyValue::Unread
+    }
+}
+
+/// What was found at a place in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyValue<'a> {
+    /// The body was not read, or not far enough to say.
+    Unread,
+    /// This text, decoded; never empty.
+    Found(&'a str),
+    /// Nothing, or an empty text.
+    Missing,
+    /// The body, or what stands there, cannot be read.
+    Malformed,
+    /// More than one value.
+    Ambiguous,
+    /// The body is longer than is read for a key, and what was read does not say.
+    TooLarge,
 }
 
 /// What stands under a header's name.
@@ -54,6 +80,8 @@ pub struct Plain {
     pub headers: Vec<(String, String)>,
     /// Client's address.
     pub client: Option<IpAddr>,
+    /// Subject of the client's certificate.
+    pub tls_subject: Option<String>,
 }
 
 impl RequestFacts for Plain {
@@ -84,6 +112,10 @@ impl RequestFacts for Plain {
 
     fn client(&self) -> Option<IpAddr> {
         self.client
+    }
+
+    fn tls_subject(&self) -> Option<&str> {
+        self.tls_subject.as_deref()
     }
 }
 

@@ -9,10 +9,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pointsman_config::plan::{KeyRule, Rate};
+use pointsman_config::plan::{KeyRule, KeySource, Rate};
 
 use crate::facts::RequestFacts;
-use crate::key;
+use crate::key::{self, Reading};
 
 const ROWS: usize = 4;
 /// Cells of a row: 128 KiB of counters a row.
@@ -26,6 +26,8 @@ pub struct RateLimiter {
     /// How far ahead of time a bucket may be.
     slack: u64,
     key: KeyRule,
+    /// What a request without that key counts as.
+    client: KeyRule,
     cells: Box<[AtomicU64]>,
 }
 
@@ -35,13 +37,17 @@ impl RateLimiter {
         let cost = 1_000_000_000_u64.div_ceil(rate.per_second.max(1).into());
         let slack = cost.saturating_mul(u64::from(rate.burst.max(1) - 1));
         let cells = (0..ROWS * CELLS).map(|_| AtomicU64::new(0)).collect();
-        Self { cost, slack, key: rate.key.clone(), cells }
+        let client = KeyRule::of(KeySource::ClientAddress { v4: 32, v6: 128 });
+        Self { cost, slack, key: rate.key.clone(), client, cells }
     }
 
     /// Whether a request is within the rate of its key; a request without one counts as its client's, so that nobody
     /// escapes by leaving the key out. `Err`: it is one too many; the next is granted after so long.
     pub fn admit(&self, facts: &impl RequestFacts, now: Duration) -> Result<(), Duration> {
-        let key = key::extract(&self.key, facts).or_else(|| key::extract(&KeyRule::ClientAddress, facts));
+        let key = [&self.key, &self.client].into_iter().find_map(|rule| match key::read(rule, facts) {
+            Reading::Key(key) => Some(key),
+            Reading::NoKey | Reading::Refuse(_) | Reading::Body => None,
+        });
         key.map_or(Ok(()), |key| self.take(key::stable_hash(&key), now))
     }
 

@@ -2,6 +2,7 @@
 //! problem document (RFC 9457) that says what to do next.
 
 use pointsman_core::exchange::Reason;
+use pointsman_core::key::Trouble;
 use serde::Serialize;
 
 /// Why the proxy answers by itself.
@@ -96,6 +97,7 @@ fn explain(why: Why<'_>) -> Text {
     };
     match reason {
         Reason::NoRoute => text(404, "no-route", "no route matches this host, path and method", "check the address"),
+        Reason::Key(trouble) => key(*trouble),
         Reason::NoNode => text(503, "no-node", "no node of the service may take requests now", LATER),
         Reason::OwnerDown => {
             text(503, "owner-down", "the node that this key belongs to is down, and no other may serve it", LATER)
@@ -126,6 +128,22 @@ fn explain(why: Why<'_>) -> Text {
         Reason::Reset => text(502, "reset", "the node ended the connection before it answered", REPEAT_IF_SAFE),
         Reason::Timeout => text(504, "timeout", "the node did not answer in time", REPEAT_IF_SAFE),
         Reason::Malformed => text(502, "malformed", "the node's answer was malformed", REPEAT_IF_SAFE),
+    }
+}
+
+fn key(trouble: Trouble) -> Text {
+    let next = "send the value that requests to this service are routed by once, as its operator describes it";
+    match trouble {
+        Trouble::Missing => text(400, "key-missing", "the request lacks the value that it is routed by", next),
+        Trouble::Malformed => {
+            text(400, "key-malformed", "the value that the request is routed by cannot be read", next)
+        }
+        Trouble::Ambiguous => {
+            text(400, "key-ambiguous", "the value that the request is routed by stands there more than once", next)
+        }
+        Trouble::TooLarge => {
+            text(413, "key-too-large", "the body is longer than is read for the value that it is routed by", next)
+        }
     }
 }
 
@@ -166,6 +184,7 @@ mod tests {
     fn all() -> Vec<Reason> {
         let policy = Reason::Policy { status: 429, reason: "too many orders".into() };
         let faults = Fault::ALL.into_iter().map(Reason::Fault);
+        let keys = Trouble::ALL.into_iter().map(Reason::Key);
         [
             Reason::NoRoute,
             Reason::NoNode,
@@ -182,6 +201,7 @@ mod tests {
         ]
         .into_iter()
         .chain(faults)
+        .chain(keys)
         .collect()
     }
 

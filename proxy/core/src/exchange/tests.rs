@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use pointsman_config::plan::{AllDown, Limits, RetryOn};
+use pointsman_config::plan::{AllDown, KeySource, Limits, NoKey, RetryOn};
 use proptest::prelude::*;
 
 use super::*;
@@ -182,7 +182,7 @@ fn only_what_the_policy_needs_is_handed_over() {
     ] {
         let policy = Scripted::new(false, needs, |_, _| Ok(Verdict::Node(0)));
         let mut stage = Stage::new(&policy, "GET", 1);
-        stage.key = Some(KeyRule::Path(1));
+        stage.key = Some(KeyRule::of(KeySource::Path(1)));
         stage.facts.path = "/orders/7".into();
         stage.facts.headers = vec![("x-b".into(), "b".into())];
         stage.publish(1, &[(node(1), Up)]);
@@ -191,6 +191,28 @@ fn only_what_the_policy_needs_is_handed_over() {
         assert_eq!(asked[0].key.as_deref(), key);
         assert_eq!(asked[0].key_hash, hash);
         assert_eq!(asked[0].headers, headers.map(|list| list.map(|value| value.map(Into::into)).to_vec()));
+    }
+}
+
+#[test]
+fn a_request_without_a_usable_key_is_refused_where_the_rule_says_so_and_a_key_is_needed() {
+    for (need, outcome, refused) in [
+        (KeyNeed::Hash, NoKey::Refuse, true),
+        (KeyNeed::Hash, NoKey::NoKey, false),
+        (KeyNeed::None, NoKey::Refuse, false),
+    ] {
+        let needs = Needs { key: need, ..Needs::default() };
+        let mut stage = Stage::new(&Scripted::new(false, needs, |_, _| Ok(Verdict::Node(0))), "GET", 1);
+        let mut rule = KeyRule::of(KeySource::Header("x-id".into()));
+        rule.otherwise.missing = outcome;
+        stage.key = Some(rule);
+        stage.publish(1, &[(node(1), Up)]);
+        match stage.step(Event::Start, 0) {
+            Action::Answer(Reason::Key(Trouble::Missing)) => assert!(refused, "{need:?} {outcome:?}"),
+            Action::Connect(_) => assert!(!refused, "{need:?} {outcome:?}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(stage.turn.load(Ordering::Relaxed), 40 + u64::from(!refused));
     }
 }
 

@@ -1,12 +1,15 @@
 //! Why a request is not served.
 
 use super::policy::Fault;
+use crate::key::Trouble;
 
 /// Why a request is not served by a node. `refusal.rs` in the server, and nothing else, turns it into a status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// No route matches.
     NoRoute,
+    /// It has no usable key, and its service's rule says to refuse it.
+    Key(Trouble),
     /// No node of the service may take it.
     NoNode,
     /// The node that the key belongs to may not take it, and no other may.

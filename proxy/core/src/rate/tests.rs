@@ -7,7 +7,7 @@ fn at(milliseconds: u64) -> Duration {
 }
 
 fn limiter(per_second: u32, burst: u32) -> RateLimiter {
-    RateLimiter::new(&Rate { key: KeyRule::Header("x-user".into()), per_second, burst })
+    RateLimiter::new(&Rate { key: KeyRule::of(KeySource::Header("x-user".into())), per_second, burst })
 }
 
 fn granted(limiter: &RateLimiter, hash: u64, now: Duration) -> usize {

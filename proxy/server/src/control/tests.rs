@@ -129,6 +129,8 @@ fn service(name: &str, health: Option<HealthCheck>, nodes: Vec<plan::StaticNode>
             places: Vec::new(),
         },
         key: None,
+        owners: None,
+        primary: None,
         nodes,
         tls: None,
         protocol: plan::Protocol::Http1,

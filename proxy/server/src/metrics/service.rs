@@ -16,6 +16,10 @@ pub(super) const RETRIES: &[&str] = &["connect", "reset", "timeout", "malformed"
 /// Why a request was answered by the proxy itself. The last one takes what is not listed.
 pub(super) const REFUSALS: &[&str] = &[
     "no-route",
+    "key-missing",
+    "key-malformed",
+    "key-ambiguous",
+    "key-too-large",
     "no-node",
     "owner-down",
     "policy",

@@ -117,6 +117,8 @@ fn service_plan() -> plan::Service {
             places: Vec::new(),
         },
         key: None,
+        owners: None,
+        primary: None,
         nodes: Vec::new(),
         tls: None,
         protocol: plan::Protocol::Http1,

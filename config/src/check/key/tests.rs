@@ -1,0 +1,97 @@
+//! Rules that are not in force yet are checked and planned like the others: here the plan is read past the refusal.
+
+use std::path::Path;
+
+use crate::check::Checks;
+use crate::plan::{BodyPlace, KeyRule, KeySource, KeyStep, NoKey, PathTemplate, Repeated, Segment, XmlPath};
+use crate::problem::Source;
+use crate::yaml;
+
+/// The rule, and every problem but that it is not carried yet.
+fn read(rule: &str) -> (Option<KeyRule>, Vec<String>) {
+    let text = format!("listeners: [{{ address: 127.0.0.1:1 }}]\nservices: {{ a: {{ key: {rule} }} }}\n");
+    let source = Source::new(Path::new("test.yaml"), &text);
+    let root = yaml::read(&source).expect("it is YAML");
+    let checks = Checks::new(&source);
+    let plan = crate::check::plan(&root, &checks, &["round-robin"]);
+    let problems = checks.finish().err().map(|problems| problems.list).unwrap_or_default();
+    let messages = problems.into_iter().map(|problem| problem.message);
+    let key = plan.services["a"].key.clone();
+    (key, messages.filter(|message| !message.ends_with("is not carried yet by this version")).collect())
+}
+
+fn rule(written: &str) -> KeyRule {
+    let (rule, problems) = read(written);
+    assert!(problems.is_empty(), "{written}: {problems:?}");
+    rule.unwrap_or_else(|| panic!("{written} is no rule"))
+}
+
+fn place(written: &str) -> BodyPlace {
+    let rule = rule(written);
+    assert_eq!(rule.part.from, KeySource::Body(0));
+    rule.body[0].clone()
+}
+
+#[test]
+fn places_in_a_body_are_compiled() {
+    let tokens = |tokens: &[&str]| BodyPlace::Json(tokens.iter().map(ToString::to_string).collect());
+    assert_eq!(place("{ json: /client/id }"), tokens(&["client", "id"]));
+    assert_eq!(place("{ json: /a~1b/m~0n/~01/ }"), tokens(&["a/b", "m~n", "~1", ""]));
+    assert_eq!(place("{ form: customer id }"), BodyPlace::Form("customer id".into()));
+    assert_eq!(
+        place("{ xml: /Order/ClientId }"),
+        BodyPlace::Xml(XmlPath::Root(vec!["Order".into(), "ClientId".into()]))
+    );
+    assert_eq!(place("{ xml: ns:ClientId }"), BodyPlace::Xml(XmlPath::Anywhere("ns:ClientId".into())));
+    assert_eq!(place("{ fix: 11 }"), BodyPlace::Fix(11));
+}
+
+#[test]
+fn heads_are_compiled() {
+    assert_eq!(rule("{ tls_subject: true }").part.from, KeySource::TlsSubject);
+    assert_eq!(rule("{ client_address: { v6: 64 } }").part.from, KeySource::ClientAddress { v4: 32, v6: 64 });
+    let segments = vec![Segment::Is("shops".into()), Segment::Any, Segment::Key, Segment::Is("orders".into())];
+    assert_eq!(rule("{ path: '/shops/*/{id}/orders' }").part.from, KeySource::Capture(PathTemplate { segments }));
+}
+
+#[test]
+fn every_place_of_a_composed_rule_has_an_index() {
+    let rule = rule(
+        "{ first_of: [{ header: X-Id }, { json: /id }, { join: [{ form: a }, { query: b }], with: '-' }], limit: 1KiB }",
+    );
+    let KeySource::FirstOf(parts) = &rule.part.from else { panic!("{rule:?}") };
+    assert_eq!((&parts[0].from, &parts[1].from), (&KeySource::Header("x-id".into()), &KeySource::Body(0)));
+    let KeySource::Join { parts, with } = &parts[2].from else { panic!("{rule:?}") };
+    assert_eq!((&parts[0].from, with.as_str()), (&KeySource::Body(1), "-"));
+    assert_eq!((rule.body.len(), rule.limit), (2, 1024));
+}
+
+#[test]
+fn steps_and_outcomes_are_read() {
+    let rule = rule(
+        "{ json: /id, steps: [trim, lower, { strip_prefix: a- }, { slice: { from: 1, length: 2 } }, { part: { of: ':', at: 1 } }, integer], \
+         otherwise: { missing: refuse, ambiguous: first, too_large: no-key } }",
+    );
+    let expected = [
+        KeyStep::Trim,
+        KeyStep::Lower,
+        KeyStep::StripPrefix("a-".into()),
+        KeyStep::Slice { from: 1, length: Some(2) },
+        KeyStep::Part { of: ":".into(), at: 1 },
+        KeyStep::Integer,
+    ];
+    assert_eq!(rule.part.steps, expected);
+    let otherwise = rule.otherwise;
+    assert_eq!((otherwise.missing, otherwise.malformed), (NoKey::Refuse, NoKey::Refuse));
+    assert_eq!((otherwise.ambiguous, otherwise.too_large), (Repeated::First, NoKey::NoKey));
+}
+
+#[test]
+fn what_is_not_in_force_is_said_once_and_plainly() {
+    for (written, refused) in [("{ json: /id }", true), ("{ tls_subject: on }", true), ("{ header: id }", false)] {
+        let text = format!("listeners: [{{ address: 127.0.0.1:1 }}]\nservices: {{ a: {{ key: {written} }} }}\n");
+        let source = Source::new(Path::new("test.yaml"), &text);
+        let problems = source.check(&|_| None, &["round-robin"]).err().map_or(0, |problems| problems.list.len());
+        assert_eq!(problems, usize::from(refused), "{written}");
+    }
+}
