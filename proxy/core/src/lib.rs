@@ -8,6 +8,7 @@ pub mod exchange;
 pub mod facts;
 pub mod key;
 pub mod origin;
+pub mod owners;
 pub mod pick;
 pub mod rate;
 pub mod retry;

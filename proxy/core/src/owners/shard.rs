@@ -1,0 +1,222 @@
+//! One shard: a table that readers share, and what its writer needs beside it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use arrayvec::ArrayString;
+use parking_lot::Mutex;
+
+use super::lives::LifeId;
+use super::table::{Entry, Hash, Place, Table};
+
+/// Bytes of a key that lie beside its slot; of a longer one all lie elsewhere.
+const INLINE: usize = 36;
+/// Slots of a shard that holds anything.
+const FEWEST: usize = 32;
+/// Slots that are looked at for one that may give way.
+const SAMPLE: usize = 16;
+
+/// Whether a claim may take one more place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Vacancy {
+    Free,
+    /// Another key has to give way.
+    Evict,
+}
+
+/// What became of an insertion.
+#[derive(Debug)]
+pub(super) enum Insert {
+    Held(Entry),
+    /// It is in. Who was pushed out for it, and whether that one was past its time.
+    New {
+        pushed_out: [Option<(Entry, bool)>; 2],
+    },
+    /// Nobody here could give way.
+    Full,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    table: ArcSwap<Table>,
+    writer: Mutex<Writer>,
+}
+
+/// Keys as text, by slot: only those who list and save want them.
+#[derive(Debug, Default)]
+struct Writer {
+    texts: Vec<ArrayString<INLINE>>,
+    long: HashMap<usize, Box<str>>,
+    live: usize,
+    /// Slots that are not empty: taken or left.
+    used: usize,
+}
+
+impl Shard {
+    /// `oldest`: who was seen before is past its time, and asking for it now does not bring it back.
+    pub(super) fn find(&self, hash: Hash, second: u32, oldest: u32) -> Option<Entry> {
+        let table = self.table.load();
+        let (at, entry) = table.find(hash).filter(|(_, entry)| entry.seen >= oldest)?;
+        // Once a second at most, so that a key which is asked for all the time is not written all the time.
+        if entry.seen < second {
+            table.touch(at, entry, second);
+        }
+        Some(entry)
+    }
+
+    pub(super) fn peek(&self, hash: Hash) -> Option<Entry> {
+        self.table.load().find(hash).map(|(_, entry)| entry)
+    }
+
+    /// `oldest`: who was seen before is past its time, and gives way as if it were not there.
+    pub(super) fn insert(&self, hash: Hash, key: &str, entry: Entry, oldest: u32, vacancy: Vacancy) -> Insert {
+        let mut writer = self.writer.lock();
+        let table = self.roomy(&mut writer);
+        let Some(place) = table.place(hash) else { return Insert::Full };
+        let mut pushed_out = [None, None];
+        let (at, again) = match place {
+            Place::At(at) => {
+                let Some((_, held)) = table.at(at) else { return Insert::Full };
+                if held.seen >= oldest {
+                    return Insert::Held(held);
+                }
+                pushed_out[0] = Some((held, true));
+                writer.remove(&table, at);
+                (at, true)
+            }
+            Place::Free(at) => (at, false),
+        };
+        if vacancy == Vacancy::Evict && pushed_out[0].is_none() {
+            let Some((victim, held)) = idlest(&table, hash) else { return Insert::Full };
+            pushed_out[1] = Some((held, held.seen < oldest));
+            writer.remove(&table, victim);
+        }
+        writer.put(&table, at, again, hash, key, entry);
+        Insert::New { pushed_out }
+    }
+
+    pub(super) fn remove(&self, hash: Hash) -> Option<Entry> {
+        let mut writer = self.writer.lock();
+        let table = self.table.load();
+        let Some(Place::At(at)) = table.place(hash) else { return None };
+        let (_, entry) = table.at(at)?;
+        writer.remove(&table, at);
+        Some(entry)
+    }
+
+    pub(super) fn give(&self, hash: Hash, to: LifeId) -> Option<(LifeId, Entry)> {
+        let _writer = self.writer.lock();
+        let table = self.table.load();
+        let Some(Place::At(at)) = table.place(hash) else { return None };
+        Some(table.give(at, to))
+    }
+
+    /// Gives a key to another if it still is whose it was. `Err`: it is this one's now; `None`: nobody's.
+    pub(super) fn give_if(&self, hash: Hash, from: (LifeId, u16), to: LifeId) -> Option<Result<Entry, Entry>> {
+        let _writer = self.writer.lock();
+        let table = self.table.load();
+        let Some(Place::At(at)) = table.place(hash) else { return None };
+        let (_, held) = table.at(at)?;
+        Some(if (held.life, held.epoch) == from { Ok(table.give(at, to).1) } else { Err(held) })
+    }
+
+    /// Bytes of memory that the shard takes.
+    pub(super) fn bytes(&self) -> usize {
+        let writer = self.writer.lock();
+        let long: usize = writer.long.values().map(|text| text.len() + 48).sum();
+        self.table.load().bytes() + writer.texts.capacity() * size_of::<ArrayString<INLINE>>() + long
+    }
+
+    pub(super) fn give_all(&self, from: LifeId, to: LifeId) -> usize {
+        let _writer = self.writer.lock();
+        let table = self.table.load();
+        let mut given = 0;
+        for at in (0..table.len()).filter(|at| table.at(*at).is_some_and(|(_, entry)| entry.life == from)) {
+            table.give(at, to);
+            given += 1;
+        }
+        given
+    }
+
+    /// Forgets those of whom `out` says so; each is told to `gone`.
+    pub(super) fn forget(&self, out: impl Fn(Entry) -> bool, gone: impl Fn(Entry)) -> usize {
+        let mut writer = self.writer.lock();
+        let table = self.table.load();
+        let mut forgotten = 0;
+        for at in 0..table.len() {
+            if let Some((_, entry)) = table.at(at).filter(|(_, entry)| out(*entry)) {
+                writer.remove(&table, at);
+                gone(entry);
+                forgotten += 1;
+            }
+        }
+        forgotten
+    }
+
+    /// Every key and its owner, under the lock of the writer.
+    pub(super) fn each(&self, mut see: impl FnMut(&str, Entry)) {
+        let writer = self.writer.lock();
+        let table = self.table.load();
+        for at in 0..table.len() {
+            if let Some((_, entry)) = table.at(at) {
+                see(writer.text(at), entry);
+            }
+        }
+    }
+
+    /// A table with room for one more, in which a search is short: at most four of five slots are not empty. A new one is
+    /// filled to two thirds, whether there were many keys or many that had left.
+    fn roomy(&self, writer: &mut Writer) -> Arc<Table> {
+        let table = self.table.load_full();
+        if (writer.used + 1) * 5 <= table.len() * 4 {
+            return table;
+        }
+        let next = Table::new(((writer.live + 1) * 3 / 2).max(FEWEST));
+        let mut filled = Writer { texts: vec![ArrayString::new(); next.len()], ..Writer::default() };
+        for at in 0..table.len() {
+            if let Some((hash, entry)) = table.at(at)
+                && let Some(Place::Free(to)) = next.place(hash)
+            {
+                filled.put(&next, to, false, hash, writer.text(at), entry);
+            }
+        }
+        *writer = filled;
+        let next = Arc::new(next);
+        self.table.store(Arc::clone(&next));
+        next
+    }
+}
+
+impl Writer {
+    fn text(&self, at: usize) -> &str {
+        self.long.get(&at).map_or(self.texts[at].as_str(), |text| &**text)
+    }
+
+    fn put(&mut self, table: &Table, at: usize, again: bool, hash: Hash, key: &str, entry: Entry) {
+        match ArrayString::from(key) {
+            Ok(text) => self.texts[at] = text,
+            Err(_) => drop(self.long.insert(at, key.into())),
+        }
+        self.live += 1;
+        self.used += usize::from(!again);
+        table.put(at, hash, entry);
+    }
+
+    fn remove(&mut self, table: &Table, at: usize) {
+        table.clear(at);
+        self.texts[at].clear();
+        self.long.remove(&at);
+        self.live -= 1;
+    }
+}
+
+/// Of some keys, the one that was asked for longest ago. Which are looked at depends on the hash, so that no key is looked
+/// at more often than others.
+fn idlest(table: &Table, hash: Hash) -> Option<(usize, Entry)> {
+    let length = table.len();
+    let start = hash.victim() % length.max(1);
+    let around = (start..length).chain(0..start);
+    let held = around.filter_map(|at| table.at(at).map(|(_, entry)| (at, entry)));
+    held.take(SAMPLE).min_by_key(|(_, entry)| entry.seen)
+}
