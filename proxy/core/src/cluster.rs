@@ -9,5 +9,6 @@ pub mod lease;
 pub mod load;
 pub mod membership;
 pub mod node;
+pub mod primary;
 pub mod record;
 pub mod roster;

@@ -60,6 +60,7 @@ pub struct Membership {
     members: Box<[Member]>,
     eligible: Box<[u32]>,
     primary: Option<u32>,
+    epoch: u64,
     high_water: u64,
     desperate: bool,
 }
@@ -68,7 +69,14 @@ impl Membership {
     /// A membership; `roster` is the version at which the list of nodes (not their standing) last changed.
     pub fn new(version: u64, roster: u64, members: Vec<Member>, primary: Option<u32>) -> Self {
         let eligible = members.iter().enumerate().filter(|(_, m)| m.eligible()).map(|(i, _)| i as u32).collect();
-        Self { version, roster, members: members.into(), eligible, primary, high_water: 0, desperate: false }
+        Self { version, roster, members: members.into(), eligible, primary, epoch: 0, high_water: 0, desperate: false }
+    }
+
+    /// The same membership, with the epoch of its primary, or of the last there was.
+    #[must_use]
+    pub fn with_epoch(mut self, epoch: u64) -> Self {
+        self.epoch = epoch;
+        self
     }
 
     /// The same membership, with the highest ordinal that the service ever had.
@@ -116,9 +124,14 @@ impl Membership {
         &self.eligible
     }
 
-    /// Index of the primary, where the service has one.
+    /// Index of the primary, where the service has one. It may be that it takes no requests at this moment.
     pub fn primary(&self) -> Option<u32> {
         self.primary
+    }
+
+    /// The epoch of the primary, or of the last there was; 0: there never was one. Rises with each election.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The member at an index that a policy answered.

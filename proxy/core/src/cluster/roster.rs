@@ -15,10 +15,12 @@ use super::health::{Failure, Transition};
 use super::load::NodeLoad;
 use super::membership::Membership;
 use super::node::{Incarnation, Node, NodeSpec, Source};
+use super::primary::Election;
 
 mod conflict;
 mod ejection;
 mod mark;
+mod office;
 mod standing;
 
 pub use conflict::{Conflict, Denial, Taken};
@@ -49,6 +51,8 @@ pub struct Rules {
     pub permits: Option<u32>,
     /// When a node is taken out because requests fail; `None`: never.
     pub eject: Option<EjectionRule>,
+    /// Whether there is a primary, and how long the service stays without one between two.
+    pub primary: Option<Duration>,
 }
 
 /// One node and what is known of it.
@@ -122,6 +126,7 @@ pub struct Roster {
     next_step: Option<Duration>,
     /// When the window began in which failures are counted.
     window: Duration,
+    election: Election,
     published: Arc<Membership>,
 }
 
@@ -131,7 +136,14 @@ impl Roster {
     pub fn new(incarnations: Incarnations, joined: Vec<NodeSpec>, drains: BTreeSet<String>, high_water: u64) -> Self {
         let mut roster = Self {
             incarnations,
-            rules: Rules { checked: true, slow_start: None, all_down: AllDown::Fail, permits: None, eject: None },
+            rules: Rules {
+                checked: true,
+                slow_start: None,
+                all_down: AllDown::Fail,
+                permits: None,
+                eject: None,
+                primary: None,
+            },
             entries: BTreeMap::new(),
             places: HashMap::new(),
             drains,
@@ -140,6 +152,7 @@ impl Roster {
             dirty: true,
             next_step: None,
             window: Duration::ZERO,
+            election: Election::default(),
             published: Arc::new(Membership::new(0, 0, Vec::new(), None)),
         };
         for spec in joined {
@@ -256,8 +269,10 @@ impl Roster {
         let old = self.published.members();
         let same_list =
             members.len() == old.len() && members.iter().zip(old).all(|(a, b)| Arc::ptr_eq(&a.node, &b.node));
+        let primary = self.primary();
         let same = same_list
             && self.published.version() > 0
+            && (self.published.primary(), self.published.epoch()) == (primary, self.election.epoch())
             && self.published.high_water() == self.high_water
             && self.published.desperate() == desperate
             && members.iter().zip(old).all(|(a, b)| a.standing == b.standing && a.share == b.share);
@@ -266,7 +281,7 @@ impl Roster {
         }
         let version = self.published.version() + 1;
         let roster = if same_list && version > 1 { self.published.roster() } else { version };
-        let next = Membership::new(version, roster, members, None);
+        let next = Membership::new(version, roster, members, primary).with_epoch(self.election.epoch());
         self.published = Arc::new(next.with_high_water(self.high_water).with_desperate(desperate));
         Some(Arc::clone(&self.published))
     }

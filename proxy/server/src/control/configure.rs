@@ -80,6 +80,7 @@ fn put_in_force(service: &mut Service, planned: &plan::Service, now: Duration) -
         all_down: planned.all_down,
         permits: planned.limits.connections_per_node,
         eject: planned.eject.as_ref().map(ejection),
+        primary: planned.primary.map(|primary| primary.takeover_after),
     };
     let before = service.roster.high_water();
     service.take_checks(planned.health.as_ref());

@@ -10,6 +10,7 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::cluster::health::Health;
 use crate::cluster::lease::{Leases, TICK};
+use crate::cluster::primary::Change;
 
 const IDS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 
@@ -26,6 +27,7 @@ struct Simulation {
     lives: HashMap<Incarnation, Life>,
     rules: Rules,
     version: u64,
+    epoch: u64,
     serving: Arc<Membership>,
 }
 
@@ -44,12 +46,23 @@ impl Simulation {
             max_time: Duration::from_secs(4),
             max_share: 0.5,
         });
-        let rules = Rules { checked: random.gen_bool(0.5), slow_start, all_down, permits: None, eject };
+        let primary = random.gen_bool(0.7).then(|| Duration::from_millis(random.gen_range(0..1_000)));
+        let rules = Rules { checked: random.gen_bool(0.5), slow_start, all_down, permits: None, eject, primary };
         let mut roster = Roster::new(Incarnations::default(), vec![], BTreeSet::new(), 0);
         roster.configure(rules, vec![], Duration::ZERO).expect("nothing to clash with");
         let serving = Arc::clone(roster.published());
         let leases = Leases::new(Duration::ZERO);
-        Self { random, now: Duration::ZERO, roster, leases, lives: HashMap::new(), rules, version: 0, serving }
+        Self {
+            random,
+            now: Duration::ZERO,
+            roster,
+            leases,
+            lives: HashMap::new(),
+            rules,
+            version: 0,
+            epoch: 0,
+            serving,
+        }
     }
 
     fn spec(&mut self) -> NodeSpec {
@@ -158,6 +171,10 @@ impl Simulation {
     }
 
     fn publish(&mut self) {
+        // A writer that could not write the change down keeps the office as it was, and tries again.
+        while let Some(change) = self.elect() {
+            assert!(self.rules.primary.is_some(), "{change:?} where nobody wants a primary");
+        }
         if let Some(next) = self.roster.publish(self.now) {
             assert_eq!(next.version(), self.version + 1, "versions rise by one");
             self.version = next.version();
@@ -165,7 +182,34 @@ impl Simulation {
         }
     }
 
+    fn elect(&mut self) -> Option<Change> {
+        let before = self.roster.election().clone();
+        let change = self.roster.elect(self.now)?;
+        if self.random.gen_bool(0.1) {
+            self.roster.put_back(before);
+            return None;
+        }
+        if let Change::Elected { epoch, .. } = change {
+            assert_eq!(epoch, self.epoch + 1, "epochs rise by one");
+            self.epoch = epoch;
+        }
+        Some(change)
+    }
+
+    fn check_primary(&self) {
+        assert_eq!(self.serving.epoch(), self.epoch);
+        let Some(index) = self.serving.primary() else { return };
+        let member = self.serving.get(index).expect("the primary is a member");
+        let (id, incarnation) = (&member.node.spec.id, member.node.incarnation);
+        let holder = self.roster.election().holder().expect("somebody holds the office");
+        assert_eq!((&holder.id, holder.incarnation), (id, incarnation));
+        assert!(!self.roster.drained(id), "a drained node is no primary");
+        let entry = self.roster.get(id).expect("a primary is there");
+        assert!(entry.condition() == Condition::Up, "{:?}", entry.condition());
+    }
+
     fn check_invariants(&self) {
+        self.check_primary();
         let members = self.serving.members();
         let order: Vec<_> =
             members.iter().map(|m| (m.node.spec.ordinal.unwrap_or(u64::MAX), &m.node.spec.id)).collect();

@@ -3,7 +3,7 @@ use crate::cluster::membership::Standing;
 
 const T0: Duration = Duration::ZERO;
 const UNCHECKED: Rules =
-    Rules { checked: false, slow_start: None, all_down: AllDown::Fail, permits: None, eject: None };
+    Rules { checked: false, slow_start: None, all_down: AllDown::Fail, permits: None, eject: None, primary: None };
 const CHECKED: Rules = Rules { checked: true, ..UNCHECKED };
 
 fn secs(n: u64) -> Duration {

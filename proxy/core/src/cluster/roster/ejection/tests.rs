@@ -19,8 +19,14 @@ const RULE: EjectionRule = EjectionRule {
     max_share: 0.5,
 };
 
-const RULES: Rules =
-    Rules { checked: false, slow_start: None, all_down: AllDown::Fail, permits: None, eject: Some(RULE) };
+const RULES: Rules = Rules {
+    checked: false,
+    slow_start: None,
+    all_down: AllDown::Fail,
+    permits: None,
+    eject: Some(RULE),
+    primary: None,
+};
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
