@@ -24,6 +24,40 @@ fn survives(text: &str) -> bool {
     }
 }
 
+/// Words of key rules and owners.
+const RULES: [&str; 30] = [
+    "header",
+    "query",
+    "path",
+    "client_address",
+    "v4",
+    "v6",
+    "json",
+    "form",
+    "xml",
+    "fix",
+    "first_of",
+    "join",
+    "with",
+    "steps",
+    "slice",
+    "from",
+    "length",
+    "part",
+    "of",
+    "at",
+    "limit",
+    "otherwise",
+    "ambiguous",
+    "find",
+    "learn",
+    "request",
+    "response",
+    "release",
+    "on_gone",
+    "takeover_after",
+];
+
 const FIELDS: [&str; 40] = [
     "listeners",
     "admin",
@@ -97,11 +131,10 @@ const SCALARS: [&str; 28] = [
     "-170141183460469231731687303715884105728",
 ];
 
-fn yaml() -> impl Strategy<Value = String> {
+fn yaml(fields: &'static [&'static str]) -> impl Strategy<Value = String> {
     let scalar = prop::sample::select(&SCALARS[..]).prop_map(str::to_owned);
-    scalar.prop_recursive(6, 60, 6, |inner| {
-        let entry =
-            (prop::sample::select(&FIELDS[..]), inner.clone()).prop_map(|(key, value)| format!("{key}: {value}"));
+    scalar.prop_recursive(6, 60, 6, move |inner| {
+        let entry = (prop::sample::select(fields), inner.clone()).prop_map(|(key, value)| format!("{key}: {value}"));
         prop_oneof![
             prop::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(", "))),
             prop::collection::vec(entry, 0..6).prop_map(|entries| format!("{{{}}}", entries.join(", "))),
@@ -119,10 +152,15 @@ proptest! {
 
     #[test]
     fn any_tree_of_known_words_is_answered(
-        entries in prop::collection::vec((prop::sample::select(&FIELDS[..8]), yaml()), 0..8),
+        entries in prop::collection::vec((prop::sample::select(&FIELDS[..8]), yaml(&FIELDS)), 0..8),
     ) {
         let text: String = entries.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
         survives(&text);
+    }
+
+    #[test]
+    fn any_tree_of_the_words_of_key_rules_is_answered(key in yaml(&RULES), owners in yaml(&RULES)) {
+        survives(&format!("services: {{ a: {{ key: {key}, owners: {owners}, primary: {owners} }} }}"));
     }
 
     #[test]

@@ -95,3 +95,18 @@ fn what_is_not_in_force_is_said_once_and_plainly() {
         assert_eq!(problems, usize::from(refused), "{written}");
     }
 }
+
+#[test]
+fn the_examples_in_the_manual_are_right() {
+    let manual = include_str!("../../../../docs/keys.md");
+    let blocks: Vec<&str> = manual.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 4, "only {} examples", blocks.len());
+    for block in blocks {
+        let text = format!("listeners: [{{ address: 127.0.0.1:1 }}]\n{block}");
+        let source = Source::new(Path::new("keys.md"), &text);
+        let problems = source.check(&|_| None, &["customer-modulo", "round-robin"]).err().map(|problems| problems.list);
+        let wrong = problems.into_iter().flatten().filter(|problem| !problem.message.ends_with("by this version"));
+        let wrong: Vec<String> = wrong.map(|problem| problem.to_string()).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
