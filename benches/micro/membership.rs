@@ -17,7 +17,8 @@ mod cluster;
 /// A service of so many static nodes, all up, published once.
 fn roster(count: usize) -> Roster {
     let mut roster = Roster::new(Incarnations::default(), Vec::new(), BTreeSet::new(), 0);
-    let rules = Rules { checked: false, slow_start: None, all_down: AllDown::Fail, permits: None, eject: None };
+    let rules =
+        Rules { checked: false, slow_start: None, all_down: AllDown::Fail, permits: None, eject: None, primary: None };
     roster.configure(rules, cluster::specs(count), Duration::ZERO).expect("nothing joined that it could clash with");
     roster.publish(Duration::ZERO).expect("there is something to publish");
     roster
