@@ -22,7 +22,7 @@ mod route;
 mod tls;
 mod told;
 
-pub use client::ClientLimits;
+pub use client::{ClientLimits, Http2Limits};
 pub use key::{
     BodyPlace, DEFAULT_BODY_LIMIT, KeyPart, KeyRule, KeySource, KeyStep, NoKey, Otherwise, PathTemplate, Repeated,
     Segment, XmlPath,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fields::{Fields, Known};
-use crate::plan::ClientLimits;
+use crate::plan::{ClientLimits, Http2Limits};
 
 const LIMITS: Known = Known {
     fields: &[
@@ -15,9 +15,13 @@ const LIMITS: Known = Known {
         "keep_alive",
         "connections",
         "connections_per_client",
+        "http2",
     ],
     later: &[],
 };
+const HTTP2: Known = Known { fields: &["streams", "resets", "errors", "control"], later: &[] };
+/// Beyond this many within ten seconds nothing is bounded any more.
+const MANY: u32 = 1_000_000;
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -38,5 +42,19 @@ pub(super) fn limits(listener: &Fields) -> ClientLimits {
         keep_alive: time("keep_alive", default.keep_alive),
         connections: count("connections", default.connections),
         connections_per_client: count("connections_per_client", default.connections_per_client),
+        http2: http2(&fields),
+    }
+}
+
+fn http2(limits: &Fields) -> Http2Limits {
+    let default = Http2Limits::default();
+    let Some(node) = limits.get("http2") else { return default };
+    let fields = Fields::open(limits.checks, node, format!("`http2` of {}", limits.what), &HTTP2);
+    let count = |name, default| fields.small(name, 10..=MANY).unwrap_or(default);
+    Http2Limits {
+        streams: fields.small("streams", 1..=1000).unwrap_or(default.streams),
+        resets: count("resets", default.resets),
+        errors: count("errors", default.errors),
+        control: count("control", default.control),
     }
 }

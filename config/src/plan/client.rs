@@ -28,6 +28,27 @@ pub struct ClientLimits {
     pub connections: Option<u32>,
     /// Connections of one client: an IPv4 address, or an IPv6 network of 64 bits; `None`: no bound.
     pub connections_per_client: Option<u32>,
+    /// What one connection of HTTP/2 may ask for.
+    pub http2: Http2Limits,
+}
+
+/// Bounds of a connection of HTTP/2: streams at once, and frames of no use within ten seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Http2Limits {
+    /// Requests under way.
+    pub streams: u32,
+    /// Requests that the client takes back (`RST_STREAM`).
+    pub resets: u32,
+    /// Streams that had to be reset because the client broke a rule.
+    pub errors: u32,
+    /// Frames of each kind that carry no message, beyond two for each frame that does.
+    pub control: u32,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Self { streams: 100, resets: 500, errors: 100, control: 1000 }
+    }
 }
 
 impl Default for ClientLimits {
@@ -41,6 +62,7 @@ impl Default for ClientLimits {
             keep_alive: Duration::from_secs(75),
             connections: Some(100_000),
             connections_per_client: Some(20_000),
+            http2: Http2Limits::default(),
         }
     }
 }

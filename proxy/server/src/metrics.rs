@@ -14,11 +14,13 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, MetricFamily};
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+mod clients;
 mod histogram;
 mod rows;
 mod service;
 mod tls;
 
+pub use clients::ClientMetrics;
 use rows::{counter, family, gauge, histogram};
 pub use service::{OpenTunnel, ServiceMetrics};
 use service::{PerPolicy, PerService};
@@ -44,7 +46,7 @@ pub struct Metrics {
     quarantines: IntCounterVec,
     swaps: IntCounterVec,
     handed_over: IntCounterVec,
-    connections_refused: IntCounterVec,
+    clients: ClientMetrics,
     tls: TlsMetrics,
     generation: IntGauge,
     connections: IntGauge,
@@ -148,11 +150,6 @@ impl Metrics {
                 &["policy"],
             ),
             swaps: counters("pointsman_policy_swaps_total", "Times a new version of a policy went live.", &["policy"]),
-            connections_refused: counters(
-                "pointsman_connections_refused_total",
-                "Client connections closed before they could ask for anything.",
-                &["reason"],
-            ),
             handed_over: counters(
                 "pointsman_handed_over_total",
                 "Connections that left the express lane for the full proxy.",
@@ -165,6 +162,7 @@ impl Metrics {
                 "pointsman_access_log_dropped_total",
                 "Access log lines dropped because the disk did not keep up.",
             ),
+            clients: ClientMetrics::new(&registry),
             tls: TlsMetrics::new(&registry),
             scrape: Mutex::new(None),
             services,
@@ -251,9 +249,9 @@ impl Metrics {
         self.swaps.with_label_values(&[policy]).inc();
     }
 
-    /// A connection was closed at once (`reason`: one of a fixed list).
-    pub fn connection_refused(&self, reason: &str) {
-        self.connections_refused.with_label_values(&[reason]).inc();
+    /// Connections of clients that were closed.
+    pub fn clients(&self) -> &ClientMetrics {
+        &self.clients
     }
 
     /// A connection left the express lane (`reason`: one of a fixed list).

@@ -28,6 +28,7 @@ mod door;
 mod entry;
 mod express;
 mod forwarded;
+mod frames;
 mod gate;
 mod gateway;
 mod guard;

@@ -1,5 +1,7 @@
 //! HTTP/2 at the front door and behind it, as clients and nodes see it: the real binary, real sockets.
 
+#[path = "http2/abuse.rs"]
+mod abuse;
 #[path = "http2/bounds.rs"]
 mod bounds;
 #[path = "http2/clients.rs"]

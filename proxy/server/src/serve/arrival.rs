@@ -12,11 +12,12 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
 use super::express::Express;
+use super::frames::Cause;
 use super::gateway::Gateway;
 use super::manner::{Manner, Manners};
 use super::stream::ClientStream;
 use super::tls::Secure;
-use super::{Shared, announced};
+use super::{Shared, announced, http2};
 use crate::world::clock;
 
 /// A reload opens its sockets before it is live, and is live or gives up well within this.
@@ -98,12 +99,12 @@ impl Arrival {
         if manner.proxy_protocol {
             match announced(&mut socket, client, &manner).await {
                 Ok(told) => client = told,
-                Err(why) => return counted.shared.metrics.connection_refused(why),
+                Err(why) => return counted.shared.metrics.clients().refused(why),
             }
         }
         let _place = match manner.gate.enter(client.ip(), manner.trusts(client.ip()), &manner.limits) {
             Ok(place) => place,
-            Err(bound) => return counted.shared.metrics.connection_refused(bound),
+            Err(bound) => return counted.shared.metrics.clients().refused(bound),
         };
         let (mut stream, mut peer, mut http2) = match &manner.tls {
             None => (Stream::from(socket), Peer::from(client), false),
@@ -117,8 +118,8 @@ impl Arrival {
             },
         };
         let mut before = Vec::new();
-        let limits = manner.options.limits;
         // In clear a client says so with its first bytes, where the operator allows that.
+        let limits = Arc::clone(&manner.limits);
         let by_preface = manner.http2 && manner.tls.is_none();
         if http2 {
             counted.shared.metrics.handed_over("http2");
@@ -138,7 +139,15 @@ impl Arrival {
                 }
             }
         }
-        proxy.process_new(Box::new(ClientStream::new(stream, &peer, before, http2, limits)), &stopping).await;
+        let stream = ClientStream::new(stream, &peer, before, http2, &limits);
+        if !http2 {
+            proxy.process_new(Box::new(stream), &stopping).await;
+        } else if let Some(cause) = http2::carry(&proxy, stream, &limits, stopping).await {
+            counted.shared.metrics.clients().http2_closed(cause.label());
+            if cause != Cause::Idle {
+                log::warn!("{}: its HTTP/2 connection is closed: {}", peer.address, cause.sentence());
+            }
+        }
     }
 }
 

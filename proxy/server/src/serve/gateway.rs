@@ -29,7 +29,6 @@ use super::trip::Trip;
 use super::{Shared, answer, course, forwarded, guard, identity, outcome};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
-use crate::world::clock;
 
 /// What an error of ours is called in pingora's words; never shown to a client.
 const REFUSED: ErrorType = ErrorType::Custom("refused");
@@ -90,7 +89,7 @@ impl Gateway {
                     return Ok(());
                 }
                 Action::Wait { until } => {
-                    wait(session, trip, until).await.map_err(Stop::Gone)?;
+                    outcome::wait(session, trip, until).await.map_err(Stop::Gone)?;
                     action = trip.step(self.worker, &Head::of(session, trip.origin), Event::Wake);
                 }
                 Action::Answer(reason) => return Err(Stop::Reason(reason)),
@@ -116,22 +115,6 @@ impl Gateway {
     }
 }
 
-/// Waits for what the last step said, but not beyond `until`. `Err`: the client has gone meanwhile. Whether it has can
-/// only be seen where no body of its is still to be read.
-async fn wait(session: &mut Session, trip: &Trip, until: Duration) -> Result<()> {
-    let watches = session.as_mut().is_body_empty();
-    let time = until.saturating_sub(clock::now());
-    tokio::select! {
-        biased;
-        // Too late is an answer too: the exchange sees it by its clock.
-        _ = tokio::time::timeout(time, trip.wake()) => Ok(()),
-        gone = session.as_mut().read_body_or_idle(true), if watches => match gone {
-            Err(error) => Err(error.into_down()),
-            Ok(_) => Error::err_down(ErrorType::ConnectionClosed),
-        },
-    }
-}
-
 #[async_trait]
 impl ProxyHttp for Gateway {
     type CTX = Trip;
@@ -150,7 +133,7 @@ impl ProxyHttp for Gateway {
         trip.origin = peer.map(|peer| forwarded::origin_of(&world, session, peer));
         trip.told = world.plan.forwarded_headers;
         drop(world);
-        if let Some(flaw) = guard::flaw(session).or_else(|| head::too_long(session)) {
+        if let Some(flaw) = guard::flaw(session).or_else(|| head::over_bounds(session)) {
             let why = answer::flawed(flaw);
             trip.refused(label(why));
             // Where the next request begins is anybody's guess.
@@ -190,7 +173,7 @@ impl ProxyHttp for Gateway {
 
     async fn connected_to_upstream(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         _reused: bool,
         _: &HttpPeer,
         socket: RawFd,
@@ -200,6 +183,10 @@ impl ProxyHttp for Gateway {
         // Over HTTP/2 the connection is not this request's alone.
         if trip.service().is_some_and(|service| service.plan.protocol == Protocol::Http1) {
             trip.connected(socket);
+            let whole = session.as_mut().is_body_done();
+            if let Some(limits) = guard::over_http2(session).filter(|_| !whole) {
+                trip.waiting(limits.body_timeout);
+            }
         }
         Ok(())
     }
@@ -238,6 +225,9 @@ impl ProxyHttp for Gateway {
         trip.passed(bytes.as_ref().map_or(0, Bytes::len), 0);
         if end {
             trip.sent();
+        } else if let Some(limits) = guard::over_http2(session) {
+            // Of HTTP/1 pingora sees to it, of HTTP/2 it waits for ever.
+            trip.waiting(limits.body_timeout);
         }
         trip.passing();
         Ok(())
@@ -325,7 +315,12 @@ impl ProxyHttp for Gateway {
             // The node may have closed an idle connection just as it was used: that says nothing of how it is.
             trip.excuse();
         }
+        let slow = late && trip.waits_for_client();
         trip.read_whole();
+        if slow && !answer::begun(session) {
+            trip.excuse();
+            (error.etype, error.esource) = (ErrorType::ReadTimedout, ErrorSource::Downstream);
+        }
         // The node is to blame, the client has not seen anything yet, and nothing was decided before.
         let ours = error.esource() == &ErrorSource::Upstream && !answer::begun(session);
         if ours && !trip.goes_on() {
@@ -339,23 +334,13 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, trip: &mut Trip) -> FailToProxy {
         session.set_keepalive(None);
-        let why = match (trip.reason(), error.esource(), error.etype()) {
-            (Some(reason), ..) => Why::Reason(reason),
-            (None, _, &TOO_LARGE) => answer::flawed(Flaw::BodyTooLarge),
-            (None, ErrorSource::Downstream, _) if let Some(flaw) = guard::flaw(session) => answer::flawed(flaw),
-            // There is nobody to answer.
-            (
-                None,
-                ErrorSource::Downstream,
-                ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
-            ) => {
-                trip.refused("client-gone");
+        let flaw = if error.etype() == &TOO_LARGE { Some(Flaw::BodyTooLarge) } else { guard::flaw(session) };
+        let why = match outcome::blame(error, trip.reason(), flaw) {
+            Ok(why) => why,
+            Err(nobody) => {
+                trip.refused(nobody);
                 return FailToProxy { error_code: 0, can_reuse_downstream: false };
             }
-            (None, ErrorSource::Downstream, ErrorType::ReadTimedout) => Why::SlowClient,
-            (None, ErrorSource::Downstream, _) => Why::BadRequest,
-            (None, ErrorSource::Upstream, _) => Why::Reason(&Reason::Reset),
-            (None, ..) => Why::Internal,
         };
         let name = label(why);
         let sent = answer::send(session, why, &trip.id).await.ok().flatten();

@@ -16,12 +16,16 @@ use std::sync::{Arc, OnceLock};
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
+use pointsman_config::plan::ClientLimits;
 use pointsman_lane::Limits;
 use pointsman_lane::body::{Decoder, Step};
 use pointsman_lane::flaw::Flaw;
 use pointsman_lane::hand_over::HandOver;
 use pointsman_lane::head::{Parsed, RequestHead};
 use tokio::io::ReadBuf;
+
+use super::frames::Cause;
+use super::manner::judged_by;
 
 /// What pingora reads in place of a head that is refused, so that the refusal takes the way of all refusals: counted,
 /// logged and explained. It never leaves the gateway.
@@ -32,13 +36,16 @@ const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\
 pub(super) struct Ledger {
     /// The subject of the client's certificate.
     subject: Option<Arc<str>>,
-    /// The most that a body may hold.
-    body_bytes: u64,
+    limits: ClientLimits,
+    /// Whether no HTTP/1 is spoken, so that nobody has judged the messages before pingora.
+    open: bool,
     flaw: OnceLock<Flaw>,
     /// Whether the flaw is in a head, so that what pingora reads is no client's words.
     headless: AtomicBool,
     /// Requests that the gateway is done with.
     finished: AtomicU64,
+    /// Why a connection of HTTP/2 ends.
+    ended: OnceLock<Cause>,
 }
 
 impl Ledger {
@@ -46,6 +53,16 @@ impl Ledger {
     pub(super) fn digest(self: &Arc<Self>) -> Option<Arc<ProxyDigest>> {
         let unused = ResponseHeader::build(200, Some(0)).ok()?;
         Some(Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(Arc::clone(self))))))
+    }
+
+    /// Why the connection is to end, or has ended.
+    pub(super) fn ended(&self) -> Option<Cause> {
+        self.ended.get().copied()
+    }
+
+    /// The connection is to end. The first cause counts.
+    pub(super) fn end(&self, cause: Cause) {
+        let _ = self.ended.set(cause);
     }
 
     fn of(session: &Session) -> Option<&Arc<Self>> {
@@ -70,7 +87,12 @@ pub(super) fn is_headless(session: &Session) -> bool {
 
 /// Whether a body of so many bytes may come.
 pub(super) fn has_room(session: &Session, bytes: u64) -> bool {
-    Ledger::of(session).is_none_or(|ledger| bytes <= ledger.body_bytes)
+    Ledger::of(session).and_then(|ledger| ledger.limits.body).is_none_or(|most| bytes <= most)
+}
+
+/// What a client of HTTP/2 is granted.
+pub(super) fn over_http2(session: &Session) -> Option<&ClientLimits> {
+    Ledger::of(session).filter(|ledger| ledger.open).map(|ledger| &ledger.limits)
 }
 
 /// The gateway is done with a request: the next may be read.
@@ -114,17 +136,17 @@ impl Default for State {
 
 impl Guard {
     /// A guard that has read this already.
-    pub(super) fn holding(before: Vec<u8>, subject: Option<Arc<str>>, limits: Limits) -> Self {
-        let ledger = Arc::new(Ledger { subject, body_bytes: limits.body_bytes, ..Ledger::default() });
-        let mut guard = Self { ledger, limits, held: before.into(), ..Self::default() };
+    pub(super) fn holding(before: Vec<u8>, subject: Option<Arc<str>>, limits: &ClientLimits) -> Self {
+        let ledger = Arc::new(Ledger { subject, limits: *limits, ..Ledger::default() });
+        let mut guard = Self { ledger, limits: judged_by(limits), held: before.into(), ..Self::default() };
         guard.judge();
         guard
     }
 
     /// One that lets everything pass, since both sides know that it is not HTTP/1.
-    pub(super) fn open(before: Vec<u8>, subject: Option<Arc<str>>, limits: Limits) -> Self {
-        let mut guard = Self { state: State::Open, ..Self::default() };
-        guard.ledger = Arc::new(Ledger { subject, body_bytes: limits.body_bytes, ..Ledger::default() });
+    pub(super) fn open(before: Vec<u8>, subject: Option<Arc<str>>, limits: &ClientLimits) -> Self {
+        let ledger = Arc::new(Ledger { subject, limits: *limits, open: true, ..Ledger::default() });
+        let mut guard = Self { ledger, state: State::Open, ..Self::default() };
         guard.take(&before);
         guard
     }
@@ -303,7 +325,7 @@ mod tests {
     #[test]
     fn the_next_request_waits_until_this_one_is_done() {
         let mut guard =
-            Guard::holding([GET, POST, "1\r\na\r\n0\r\n\r\n", GET].concat().into(), None, Limits::default());
+            Guard::holding([GET, POST, "1\r\na\r\n0\r\n\r\n", GET].concat().into(), None, &ClientLimits::default());
         assert_eq!(given(&mut guard), (GET.into(), false));
         done(&guard);
         assert_eq!(given(&mut guard), ([POST, "1\r\na\r\n0\r\n\r\n"].concat(), false));
@@ -314,8 +336,11 @@ mod tests {
 
     #[test]
     fn a_head_that_is_refused_is_replaced() {
-        let mut guard =
-            Guard::holding([GET, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", GET].concat().into(), None, Limits::default());
+        let mut guard = Guard::holding(
+            [GET, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", GET].concat().into(),
+            None,
+            &ClientLimits::default(),
+        );
         assert_eq!(given(&mut guard), (GET.into(), false));
         assert_eq!(guard.ledger.flaw.get(), None, "the first one is not to blame");
         done(&guard);
@@ -326,7 +351,8 @@ mod tests {
 
     #[test]
     fn a_body_passes_as_far_as_it_is_sound() {
-        let mut guard = Guard::holding([POST, "3\r\nabc\r\n;\r\n\r\n", GET].concat().into(), None, Limits::default());
+        let mut guard =
+            Guard::holding([POST, "3\r\nabc\r\n;\r\n\r\n", GET].concat().into(), None, &ClientLimits::default());
         assert_eq!(given(&mut guard), ([POST, "3\r\nabc"].concat(), true));
         assert_eq!(guard.ledger.flaw.get(), Some(&Flaw::ChunkSize));
     }
@@ -335,7 +361,7 @@ mod tests {
     fn it_judges_the_same_however_bytes_arrive() {
         for body in ["3;x\r\nabc\r\n0\r\nX: y\r\n\r\n", "3\r\nabc\r\n0\r\nX\r\n\r\n", "3\r\nabcd\r\n", "g"] {
             let bytes = [POST, body].concat();
-            let (whole, refused) = given(&mut Guard::holding(bytes.clone().into(), None, Limits::default()));
+            let (whole, refused) = given(&mut Guard::holding(bytes.clone().into(), None, &ClientLimits::default()));
             let mut guard = Guard::default();
             let mut all = String::new();
             let mut cut = false;
@@ -353,7 +379,7 @@ mod tests {
     #[test]
     fn what_may_turn_into_something_else_passes() {
         let first = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
-        let mut guard = Guard::holding(format!("{first}any\0thing\n").into(), None, Limits::default());
+        let mut guard = Guard::holding(format!("{first}any\0thing\n").into(), None, &ClientLimits::default());
         assert_eq!(given(&mut guard), (format!("{first}any\0thing\n"), false));
         assert!(guard.is_open());
     }
@@ -365,7 +391,7 @@ mod tests {
             ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", Flaw::Connect),
             ("\u{16}\u{3}\u{1}", Flaw::TlsHello),
         ] {
-            let mut guard = Guard::holding(bytes.into(), None, Limits::default());
+            let mut guard = Guard::holding(bytes.into(), None, &ClientLimits::default());
             let (text, cut) = given(&mut guard);
             assert!(cut && text.as_bytes() == REFUSED, "{text}");
             assert_eq!(guard.ledger.flaw.get(), Some(&flaw));

@@ -55,9 +55,13 @@ pub(super) fn mend(session: &Session, request: &mut RequestHeader, node: SocketA
     Ok(())
 }
 
-/// Whether the length of a body is said to be more than may come. Of HTTP/1 the guard has seen to that.
-pub(super) fn too_long(session: &Session) -> Option<Flaw> {
-    let length = session.req_header().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+/// What of a head or the body that it announces is over a bound. Of HTTP/1 the guard has seen to that.
+pub(super) fn over_bounds(session: &Session) -> Option<Flaw> {
+    let head = session.req_header();
+    if guard::over_http2(session).is_some_and(|limits| head.headers.len() > limits.fields as usize) {
+        return Some(Flaw::TooManyFields);
+    }
+    let length = head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
     (!guard::has_room(session, length)).then_some(Flaw::BodyTooLarge)
 }
 

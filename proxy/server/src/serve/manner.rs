@@ -30,7 +30,7 @@ pub(super) struct Manner {
     pub(super) http2: bool,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) proxy_protocol: bool,
-    pub(super) limits: ClientLimits,
+    pub(super) limits: Arc<ClientLimits>,
     /// The same, as the lane takes them.
     pub(super) options: Arc<Options>,
     /// Proxies that stand before this one.
@@ -45,16 +45,8 @@ impl Manner {
     }
 
     fn new(listener: &plan::Listener, tls: Option<Arc<Tls>>, trusted: &[Network], gate: Arc<Gate>) -> Self {
-        let granted = listener.limits;
-        let head_bytes = usize::try_from(granted.head).unwrap_or(usize::MAX);
-        let default = Limits::default();
-        let limits = Limits {
-            head_bytes,
-            line_bytes: default.line_bytes.min(head_bytes),
-            fields: granted.fields as usize,
-            body_bytes: granted.body.unwrap_or(u64::MAX),
-            ..default
-        };
+        let granted = Arc::new(listener.limits);
+        let limits = judged_by(&granted);
         let options = Options {
             limits,
             head_timeout: granted.head_timeout,
@@ -74,6 +66,19 @@ impl Manner {
             trusted: trusted.to_vec(),
             gate,
         }
+    }
+}
+
+/// What bounds a message, as the lane's readers take it.
+pub(super) fn judged_by(granted: &ClientLimits) -> Limits {
+    let head_bytes = usize::try_from(granted.head).unwrap_or(usize::MAX);
+    let default = Limits::default();
+    Limits {
+        head_bytes,
+        line_bytes: default.line_bytes.min(head_bytes),
+        fields: granted.fields as usize,
+        body_bytes: granted.body.unwrap_or(u64::MAX),
+        ..default
     }
 }
 

@@ -1,17 +1,23 @@
 //! How attempts are timed, counted and written down, whoever carries them.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use pingora_error::{Error, ErrorType};
+use pingora_error::{Error, ErrorSource, ErrorType, Result};
+use pingora_proxy::Session;
 use pointsman_config::plan::Timeouts;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Event, FailureClass, Reason};
 use pointsman_core::pick::picker::By;
 use pointsman_core::retry;
+use pointsman_lane::flaw::Flaw;
 
+use super::answer;
+use super::trip::Trip;
 use crate::metrics::ServiceMetrics;
-use crate::world::Service;
+use crate::refusal::Why;
+use crate::world::{Service, clock};
 
 /// How long an attempt may take.
 pub(super) fn timeouts(service: &Service, idempotent: bool, attempt: u32) -> Timeouts {
@@ -66,5 +72,44 @@ pub(super) fn class_of(error: &Error, late: bool) -> FailureClass {
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => FailureClass::Timeout,
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error => FailureClass::Malformed,
         _ => FailureClass::Reset,
+    }
+}
+
+/// What the client is told of an attempt that failed for good, where nobody else said so already. The error is how it is
+/// counted where nobody is left to be told.
+pub(super) fn blame<'r>(
+    error: &Error,
+    reason: Option<&'r Reason>,
+    flaw: Option<Flaw>,
+) -> Result<Why<'r>, &'static str> {
+    Ok(match (reason, error.esource(), error.etype()) {
+        (Some(reason), ..) => Why::Reason(reason),
+        (None, _, _) if flaw == Some(Flaw::BodyTooLarge) => answer::flawed(Flaw::BodyTooLarge),
+        (None, ErrorSource::Downstream, _) if let Some(flaw) = flaw => answer::flawed(flaw),
+        // It does not read what it is sent.
+        (None, ErrorSource::Downstream, ErrorType::WriteTimedout) => return Err("client-slow"),
+        (None, ErrorSource::Downstream, ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed) => {
+            return Err("client-gone");
+        }
+        (None, ErrorSource::Downstream, ErrorType::ReadTimedout) => Why::SlowClient,
+        (None, ErrorSource::Downstream, _) => Why::BadRequest,
+        (None, ErrorSource::Upstream, _) => Why::Reason(&Reason::Reset),
+        (None, ..) => Why::Internal,
+    })
+}
+
+/// Waits for what the last step said, but not beyond `until`. `Err`: the client has gone meanwhile. Whether it has can
+/// only be seen where no body of its is still to be read.
+pub(super) async fn wait(session: &mut Session, trip: &Trip, until: Duration) -> Result<()> {
+    let watches = session.as_mut().is_body_empty();
+    let time = until.saturating_sub(clock::now());
+    tokio::select! {
+        biased;
+        // Too late is an answer too: the exchange sees it by its clock.
+        _ = tokio::time::timeout(time, trip.wake()) => Ok(()),
+        gone = session.as_mut().read_body_or_idle(true), if watches => match gone {
+            Err(error) => Err(error.into_down()),
+            Ok(_) => Error::err_down(ErrorType::ConnectionClosed),
+        },
     }
 }

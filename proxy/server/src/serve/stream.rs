@@ -3,6 +3,7 @@
 //! pingora writes head and body apart and counts on a buffer below to send them together. Its own buffer cannot be
 //! switched on from outside its listeners, which we do not use; so here is one, of its size.
 
+use std::io;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,10 +16,13 @@ use pingora_core::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
-use pointsman_lane::{Limits, Peer, Stream};
+use pointsman_config::plan::ClientLimits;
+use pointsman_lane::{Peer, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
-use super::guard::Guard;
+use super::frames::Frames;
+use super::guard::{Guard, Ledger};
+use crate::world::clock;
 
 /// What fits into one packet on most networks (the usual maximum segment size). Larger writes pass the buffer by.
 const BUFFER: usize = 1460;
@@ -32,27 +36,72 @@ pub(super) struct ClientStream {
     socket: BufWriter<Stream>,
     digest: Arc<SocketDigest>,
     secure: Option<Arc<SslDigest>>,
-    http2: bool,
     /// Judges what is read before pingora sees it.
     guard: Guard,
+    /// Counts what passes, where HTTP/2 is spoken.
+    frames: Option<Box<Frames>>,
 }
 
 impl ClientStream {
     /// `http2`: both sides know that HTTP/2 is spoken.
-    pub(super) fn new(stream: Stream, peer: &Peer, before: Vec<u8>, http2: bool, limits: Limits) -> Self {
+    pub(super) fn new(stream: Stream, peer: &Peer, before: Vec<u8>, http2: bool, limits: &ClientLimits) -> Self {
         let digest = SocketDigest::from_raw_fd(stream.socket().as_raw_fd());
         // The cell is new, so this cannot fail.
         let _ = digest.peer_addr.set(Some(peer.address.into()));
         // Only that there is one is ever asked.
         let secure =
             matches!(stream, Stream::Secured(_)).then(|| SslDigest::new("", "", None, None, Vec::new()).into());
+        let frames = http2.then(|| {
+            let mut frames = Box::new(Frames::new(limits.http2, clock::now()));
+            frames.read(&before, clock::now());
+            frames
+        });
         let guard = if http2 { Guard::open } else { Guard::holding };
         Self {
             socket: BufWriter::with_capacity(BUFFER, stream),
             digest: Arc::new(digest),
             secure,
-            http2,
             guard: guard(before, peer.subject.clone(), limits),
+            frames,
+        }
+    }
+
+    /// What is known of the connection.
+    pub(super) fn ledger(&self) -> &Arc<Ledger> {
+        self.guard.ledger()
+    }
+
+    /// Reads what pingora is given as it is, since it is HTTP/2 or a tunnel.
+    fn read_on(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some(frames) = &mut self.frames else { return Pin::new(self.socket.get_mut()).poll_read(cx, into) };
+        if self.guard.ledger().ended().is_some() {
+            // Whoever drives the connection was woken to end it.
+            return Poll::Pending;
+        }
+        let before = into.filled().len();
+        ready!(Pin::new(self.socket.get_mut()).poll_read(cx, into))?;
+        frames.read(&into.filled()[before..], clock::now());
+        self.tell(cx);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Looks at what was taken of these pieces.
+    fn written(&mut self, cx: &Context<'_>, mut taken: usize, parts: &[io::IoSlice<'_>]) {
+        let Some(frames) = &mut self.frames else { return };
+        let now = clock::now();
+        for part in parts {
+            let count = taken.min(part.len());
+            frames.written(&part[..count], now);
+            taken -= count;
+        }
+        self.tell(cx);
+    }
+
+    /// Tells whoever drives the connection that it is to end.
+    fn tell(&self, cx: &Context<'_>) {
+        if let Some(cause) = self.frames.as_ref().and_then(|frames| frames.cause()) {
+            self.guard.ledger().end(cause);
+            cx.waker().wake_by_ref();
         }
     }
 }
@@ -68,10 +117,10 @@ impl Drop for ClientStream {
 }
 
 impl AsyncRead for ClientStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.guard.is_open() {
-            return Pin::new(this.socket.get_mut()).poll_read(cx, into);
+            return this.read_on(cx, into);
         }
         loop {
             if let Some(given) = this.guard.give(into) {
@@ -93,24 +142,28 @@ impl AsyncRead for ClientStream {
 }
 
 impl AsyncWrite for ClientStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.socket).poll_write(cx, bytes))?;
+        self.written(cx, count, &[io::IoSlice::new(bytes)]);
+        Poll::Ready(Ok(count))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        parts: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, parts)
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, parts))?;
+        self.written(cx, count, parts);
+        Poll::Ready(Ok(count))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -137,9 +190,9 @@ impl Ssl for ClientStream {
         self.secure.clone()
     }
 
-    /// What pingora decides by whether to speak HTTP/2, in clear too.
+    /// HTTP/2 is not left to pingora's own loop ([`super::http2`]).
     fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.http2.then_some(ALPN::H2)
+        None
     }
 }
 

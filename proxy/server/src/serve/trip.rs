@@ -66,6 +66,8 @@ struct Underway {
     _in_flight: InFlight,
     started: Instant,
     sent: bool,
+    /// Whether the client has to send more before the node can answer.
+    waits_for_client: bool,
     /// Status of the node's answer, once its head is there.
     answered: Option<u16>,
     /// Whether it was written down how it went.
@@ -76,7 +78,8 @@ struct Underway {
 impl Underway {
     fn new(in_flight: InFlight) -> Self {
         let started = Instant::now();
-        Self { _in_flight: in_flight, started, sent: false, answered: None, noted: false, deadline: None }
+        let (sent, waits_for_client) = (false, false);
+        Self { _in_flight: in_flight, started, sent, waits_for_client, answered: None, noted: false, deadline: None }
     }
 }
 
@@ -181,12 +184,30 @@ impl Trip {
     }
 
     /// The request is sent whole: the head must come in time.
-    pub(super) fn sent(&self) {
+    pub(super) fn sent(&mut self) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.waits_for_client = false;
+        }
         if self.head_after.is_none()
             && let Some(service) = self.service()
         {
             self.expect_within(self.timeouts(service).response);
         }
+    }
+
+    /// The client has to send more of the request, in time.
+    pub(super) fn waiting(&mut self, silence: Duration) {
+        if self.head_after.is_none()
+            && let Some(attempt) = &mut self.attempt
+        {
+            attempt.waits_for_client = true;
+            self.expect_within(silence);
+        }
+    }
+
+    /// Whether it is the client who is slow.
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.waits_for_client)
     }
 
     /// Bytes passed: the next must come in time.

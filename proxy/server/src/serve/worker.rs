@@ -19,7 +19,6 @@ use super::deadline;
 use super::door::Share;
 use super::express::Express;
 use super::gateway::Gateway;
-use super::http2;
 use super::manner::Manners;
 
 /// Idle connections to nodes that one worker keeps.
@@ -100,8 +99,6 @@ fn proxy(index: usize, shared: &Shared, manners: watch::Receiver<Arc<Manners>>) 
     let conf =
         ServerConf { threads: 1, max_retries: ATTEMPTS, upstream_keepalive_pool_size: POOL, ..ServerConf::default() };
     let mut proxy = HttpProxy::new(Gateway::new(index, shared.clone(), manners), Arc::new(conf));
-    proxy.h2_options = Some(http2::bounds());
-    proxy.server_options = Some(http2::options());
     proxy.handle_init_modules();
     Arc::new(proxy)
 }

@@ -4,12 +4,12 @@ use pointsman_demo::node::{self, NodeOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::stage::{Client, get, post, proxy};
+use crate::stage::{Client, counted, get, post, proxy};
 
 /// The client's first words (RFC 9113 section 3.4), with empty settings.
-const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+pub(crate) const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-async fn frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+pub(crate) async fn frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let mut head = [0; 9];
     stream.read_exact(&mut head).await.expect("a frame");
     let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
@@ -111,15 +111,15 @@ async fn flood(to: std::net::SocketAddr, mut again: impl FnMut(u32) -> Vec<u8> +
     error
 }
 
-fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// `GET /` for host `a`, as HPACK writes it (RFC 7541 appendices A and B).
-const GET: &[u8] = b"\x82\x84\x86\x41\x01a";
+pub(crate) const GET: &[u8] = b"\x82\x84\x86\x41\x01a";
 /// `ENHANCE_YOUR_CALM`.
-const CALM: u32 = 11;
+pub(crate) const CALM: u32 = 11;
 
 #[tokio::test]
 async fn requests_that_are_taken_back_at_once_end_the_connection() {
@@ -141,7 +141,7 @@ async fn requests_that_are_taken_back_at_once_end_the_connection() {
 async fn a_head_that_never_ends_ends_the_connection() {
     let node = node::start(NodeOptions::new("n1")).expect("a node");
     let proxy = proxy(node.addr, "http2: on", "").await;
-    for &listener in &proxy.listeners {
+    for (turn, &listener) in proxy.listeners.iter().enumerate() {
         let field: Vec<u8> = [&b"\x00\x01x\x7f\x00"[..], &[b'y'; 127]].concat();
         let error = flood(listener, move |number| match number {
             0 => raw(1, 1, 1, GET),
@@ -151,6 +151,11 @@ async fn a_head_that_never_ends_ends_the_connection() {
         // Continuations that carry nothing at all (CVE-2024-27316).
         let error = flood(listener, |number| if number == 0 { raw(1, 1, 1, GET) } else { raw(9, 0, 1, &[]) });
         assert_ne!(error.await, Some(0));
+        counted(
+            &proxy,
+            &format!("pointsman_http2_connections_closed_total{{cause=\"continuation\"}} {}", 2 * (turn + 1)),
+        )
+        .await;
         assert_eq!(Client::to(listener).await.get("/echo").await.expect("answered").head.status(), 200);
     }
     assert_eq!(node.stats().requests, 2);
