@@ -20,6 +20,7 @@ mod headers;
 mod health;
 mod key;
 mod listeners;
+mod mirror;
 mod nodes;
 mod owners;
 mod policies;
@@ -104,6 +105,7 @@ const FILE: Known = Known {
         "admin",
         "trusted_proxies",
         "forwarded_headers",
+        "trusted_header",
         "access_log",
         "registry",
         "lane",
@@ -131,6 +133,7 @@ pub(crate) fn plan(root: &Node, checks: &Checks, known_policies: &[&str]) -> Pla
         admin,
         trusted_proxies: trusted::trusted_proxies(&file),
         forwarded_headers: trusted::forwarded_headers(&file),
+        trusted_header: trusted::trusted_header(&file),
         access_log: access_log::access_log(&file),
         registry: registry::registry(&file),
         routes: routes::routes(&file, &service_names),

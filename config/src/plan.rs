@@ -31,7 +31,7 @@ pub use network::{Network, NoNetwork};
 pub use owners::{BoundTo, ClaimMode, Learn, OnGone, OnUnknown, Owners};
 pub use policy::{PolicyUse, Setting};
 pub use primary::Primary;
-pub use route::{Edits, Match, PathMatch, Redirect, Rewrite, Route, Share};
+pub use route::{Edits, Host, Match, Mirror, PathMatch, Redirect, Rewrite, Route, Share};
 pub use tls::{Authorities, Certificate, NodeTls, Protocol, Tls, TlsVersion};
 pub use told::{ForwardedHeaders, Told};
 
@@ -48,6 +48,8 @@ pub struct Plan {
     pub trusted_proxies: Vec<Network>,
     /// What nodes are told of who asks.
     pub forwarded_headers: ForwardedHeaders,
+    /// Where those proxies say so.
+    pub trusted_header: TrustedHeader,
     /// Where the access log goes.
     pub access_log: AccessLog,
     /// Where nodes join.
@@ -58,6 +60,16 @@ pub struct Plan {
     pub services: BTreeMap<String, Service>,
     /// Routes in the order written; precedence is decided by the router, not by this order alone.
     pub routes: Vec<Route>,
+}
+
+/// Where trusted proxies say who their client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub enum TrustedHeader {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 /// A position in the YAML file, both 1-based. Line 0: unknown.

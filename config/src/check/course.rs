@@ -68,7 +68,7 @@ pub(super) fn services(route: &Fields, known: &[&str]) -> Vec<Share> {
     shares
 }
 
-fn exists(route: &Fields, name: &str, mark: Mark, known: &[&str]) {
+pub(super) fn exists(route: &Fields, name: &str, mark: Mark, known: &[&str]) {
     if !known.contains(&name) {
         let message = format!("there is no service {} for {}", quote(name), route.what);
         route.checks.report(mark, message, hint_for(name, known, "services"));
@@ -125,8 +125,8 @@ fn template(fields: &Fields, name: &str) -> Option<String> {
 pub(super) fn rewrite(route: &Fields, matches: &Match) -> Option<Rewrite> {
     let node = route.get("rewrite")?;
     let fields = Fields::open(route.checks, node, format!("`rewrite` of {}", route.what), &REWRITE);
-    let prefix = one_path(&fields, "prefix");
-    let path = one_path(&fields, "path");
+    let prefix = one_path(&fields, "prefix").filter(|path| is_written_out(&fields, "prefix", path));
+    let path = one_path(&fields, "path").filter(|path| is_written_out(&fields, "path", path));
     if fields.has("prefix") == fields.has("path") && fields.is_mapping {
         let hint = "`prefix` stands in place of what `match.path` names, `path` in place of the whole path";
         fields.checks.report(fields.mark, format!("{} takes one of `prefix` and `path`", fields.what), hint);
@@ -144,6 +144,16 @@ pub(super) fn rewrite(route: &Fields, matches: &Match) -> Option<Rewrite> {
         return Some(Rewrite::Prefix { length, with: with.strip_suffix('/').unwrap_or(&with).into() });
     }
     path.map(Rewrite::Path)
+}
+
+/// Whether a path holds only what may stand in one (RFC 3986 §3.3): some nodes refuse others.
+fn is_written_out(fields: &Fields, name: &str, path: &str) -> bool {
+    let wrong = path.find(['"', '<', '>', '\\', '^', '`', '{', '|', '}']);
+    if let (Some(at), Some(node)) = (wrong, fields.get(name)) {
+        let byte = path.as_bytes()[at];
+        fields.wrong(name, node, "a path", format!("write %{byte:02X} for `{}`", char::from(byte)));
+    }
+    wrong.is_none()
 }
 
 /// `request_headers` and `response_headers`: `{ set: {…}, add: {…}, remove: […] }`.

@@ -5,12 +5,23 @@ use std::collections::HashMap;
 use super::course;
 use super::fields::{Fields, Known};
 use super::headers::headers;
+use super::mirror;
 use super::words::{is_token, quote};
-use crate::plan::{Match, PathMatch, Route};
+use crate::plan::{Host, Match, PathMatch, Route};
 use crate::raw::Node;
 
 const ROUTE: Known = Known {
-    fields: &["match", "service", "services", "redirect", "rewrite", "request_headers", "response_headers"],
+    fields: &[
+        "match",
+        "service",
+        "services",
+        "redirect",
+        "rewrite",
+        "host",
+        "mirror",
+        "request_headers",
+        "response_headers",
+    ],
     later: &[],
 };
 const MATCH: Known = Known { fields: &["host", "path", "exact", "methods", "headers"], later: &[] };
@@ -38,6 +49,8 @@ pub(crate) fn routes(file: &Fields, services: &[&str]) -> Vec<Route> {
             services: course::services(&fields, services),
             redirect,
             rewrite: course::rewrite(&fields, &matches),
+            host: asked_host(&fields),
+            mirror: mirror::mirror(&fields, services),
             request_headers: course::edits(&fields, "request_headers"),
             response_headers: course::edits(&fields, "response_headers"),
             matches,
@@ -69,6 +82,49 @@ fn matching(route: &Fields, node: &Node) -> Option<Match> {
     (!refused).then_some(Match { host, path, methods, headers })
 }
 
+/// `host: keep`, `node`, or the host that nodes are asked for.
+fn asked_host(route: &Fields) -> Host {
+    match route.text("host") {
+        None => {
+            route.require_if_written("host");
+            Host::Keep
+        }
+        Some("keep") => Host::Keep,
+        Some("node") => Host::Node,
+        Some(written) => {
+            if !is_host(written) {
+                if let Some(node) = route.get("host") {
+                    route.wrong(
+                        "host",
+                        node,
+                        "`keep`, `node` or a host",
+                        "for example api.internal or api.internal:8080",
+                    );
+                }
+            }
+            Host::Name(written.into())
+        }
+    }
+}
+
+/// Whether it is a name or an address with an optional port, as a Host field has it (RFC 9110 §7.2).
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_ipv6 = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let fine = match is_ipv6 {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host.split('.').all(is_label),
+    };
+    fine && host.len() <= 253 && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
 /// A host in lower case, perhaps with `*.` before it (any labels, one or more).
 fn host(fields: &Fields) -> Option<String> {
     fields.require_if_written("host");
@@ -78,9 +134,6 @@ fn host(fields: &Fields) -> Option<String> {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
         .is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
     if name.len() <= 253 && (name.split('.').all(is_label) || is_ipv6 && name == written) {
         return Some(written.to_ascii_lowercase());
     }

@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 use super::words::hint_for;
-use crate::plan::{ForwardedHeaders, Network, NoNetwork, Told};
+use crate::plan::{ForwardedHeaders, Network, NoNetwork, Told, TrustedHeader};
 use crate::raw::Node;
 
 /// The networks of proxies that stand before this one.
@@ -42,4 +42,14 @@ pub(crate) fn forwarded_headers(file: &Fields) -> ForwardedHeaders {
         known.map(|(_, field)| field)
     };
     file.list("forwarded_headers").iter().filter_map(read).collect()
+}
+
+/// The field by which they say who their client is.
+pub(crate) fn trusted_header(file: &Fields) -> TrustedHeader {
+    if file.has("trusted_header") && file.list("trusted_proxies").is_empty() {
+        let hint = "name the proxies that write it under `trusted_proxies`";
+        file.checks.report(file.key_mark("trusted_header"), "`trusted_header` is read of nobody", hint);
+    }
+    let words = [("x-forwarded-for", TrustedHeader::XForwardedFor), ("forwarded", TrustedHeader::Forwarded)];
+    file.choice("trusted_header", &words).unwrap_or_default()
 }

@@ -56,8 +56,31 @@ impl Edits {
     }
 }
 
-/// One route.
+/// The host that nodes are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub enum Host {
+    /// As the client asked.
+    #[default]
+    Keep,
+    /// The node's address.
+    Node,
+    /// This one, with its port if it has one.
+    Name(String),
+}
+
+/// Copies of requests whose answers nobody sees.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Mirror {
+    /// The service that gets them.
+    pub service: String,
+    /// How many of the requests are copied, from 0 to 1.
+    pub share: f64,
+    /// Copies under way at once.
+    pub concurrency: u32,
+}
+
+/// One route.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Route {
     /// What a request must look like.
     pub matches: Match,
@@ -67,6 +90,10 @@ pub struct Route {
     pub redirect: Option<Redirect>,
     /// The path that nodes are asked for, if not the client's.
     pub rewrite: Option<Rewrite>,
+    /// The host that nodes are asked for.
+    pub host: Host,
+    /// Who gets copies of its requests.
+    pub mirror: Option<Mirror>,
     /// What is changed in the fields that nodes get.
     pub request_headers: Edits,
     /// What is changed in the fields of nodes' answers.

@@ -26,20 +26,69 @@ impl Origin {
     /// appends whom it was asked by, so only what trusted ones appended is true. That ends at the first address (from the
     /// right) that is nobody's of `trusted`, and at what is no address.
     pub fn of<'v>(trusted: &[Network], peer: IpAddr, forwarded_for: impl DoubleEndedIterator<Item = &'v [u8]>) -> Self {
+        let told = forwarded_for.rev().flat_map(|value| value.rsplit(|b| *b == b','));
+        Self::traced(trusted, peer, told.map(address))
+    }
+
+    /// The same by the `Forwarded` fields (RFC 7239 §4). Elements are parted from the right, so that an open quote of the
+    /// client's takes nothing of what the proxies after it wrote.
+    pub fn of_forwarded<'v>(
+        trusted: &[Network],
+        peer: IpAddr,
+        forwarded: impl DoubleEndedIterator<Item = &'v [u8]>,
+    ) -> Self {
+        Self::traced(trusted, peer, forwarded.rev().flat_map(|value| Elements(Some(value))).map(named))
+    }
+
+    /// `told`: from the nearest on; `None` where no address is told.
+    fn traced(trusted: &[Network], peer: IpAddr, told: impl Iterator<Item = Option<IpAddr>>) -> Self {
         let knows = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
         let mut origin = Self::untold(peer);
         if !knows(origin.peer) {
             return origin;
         }
         origin.trusted = true;
-        for told in forwarded_for.rev().flat_map(|value| value.rsplit(|b| *b == b',')) {
-            let Some(address) = address(told) else { break };
+        for told in told {
+            let Some(address) = told else { break };
             origin.client = address;
             if !knows(address) {
                 break;
             }
         }
         origin
+    }
+}
+
+/// The elements of a `Forwarded` field, last first: what stands between commas that no quotes enclose.
+struct Elements<'v>(Option<&'v [u8]>);
+
+impl<'v> Iterator for Elements<'v> {
+    type Item = &'v [u8];
+
+    fn next(&mut self) -> Option<&'v [u8]> {
+        let value = self.0?;
+        let mut quoted = false;
+        let comma = value.iter().enumerate().rposition(|(at, byte)| {
+            quoted ^= *byte == b'"' && (at == 0 || value[at - 1] != b'\\');
+            *byte == b',' && !quoted
+        });
+        self.0 = comma.map(|at| &value[..at]);
+        Some(comma.map_or(value, |at| &value[at + 1..]))
+    }
+}
+
+/// The address that an element's `for` names: neither `unknown` nor a name that hides one (RFC 7239 §6).
+fn named(element: &[u8]) -> Option<IpAddr> {
+    let mut pairs = element.split(|b| *b == b';').filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        let (name, value) = pair.split_at(pair.iter().position(|b| *b == b'=')?);
+        name.eq_ignore_ascii_case(b"for").then(|| &value[1..])
+    });
+    // Twice is not once (RFC 7239 §4).
+    let value = pairs.next().filter(|_| pairs.next().is_none())?;
+    match value.strip_prefix(b"\"") {
+        Some(quoted) => address(quoted.strip_suffix(b"\"")?),
+        None => address(value),
     }
 }
 
@@ -87,6 +136,34 @@ mod tests {
         ] {
             assert_eq!(client("10.1.0.1", values), expected, "{values:?}");
         }
+    }
+
+    #[test]
+    fn forwarded_tells_the_same() {
+        let client = |peer: &str, values: &[&str]| {
+            let values = values.iter().map(|value| value.as_bytes());
+            Origin::of_forwarded(&trusted(), peer.parse().expect("an address"), values).client.to_string()
+        };
+        for (values, expected) in [
+            (&["for=203.0.113.1"][..], "203.0.113.1"),
+            (&["For=\"203.0.113.1:4711\";host=a;proto=https"], "203.0.113.1"),
+            (&["for=198.51.100.1, for=203.0.113.1;by=x", "by=10.9.9.9; FOR=10.2.0.1"], "203.0.113.1"),
+            (&["for=\"[2001:db8::7]:80\""], "2001:db8::7"),
+            (&["for=203.0.113.1;host=\"a,b\",for=10.2.0.1"], "203.0.113.1"),
+            (&["for=203.0.113.1;host=\"a\\\",b\",for=10.2.0.1"], "203.0.113.1"),
+            // What a client leaves open takes nothing of what follows.
+            (&["for=\"198.51.100.1, for=203.0.113.1"], "203.0.113.1"),
+            // Nobody is named: whoever sent it is the client.
+            (&["for=203.0.113.1, for=unknown"], "10.1.0.1"),
+            (&["for=203.0.113.1, for=_hidden, for=10.2.0.1"], "10.2.0.1"),
+            (&["for=203.0.113.1;for=203.0.113.2"], "10.1.0.1"),
+            (&["proto=https"], "10.1.0.1"),
+            (&[""], "10.1.0.1"),
+            (&[], "10.1.0.1"),
+        ] {
+            assert_eq!(client("10.1.0.1", values), expected, "{values:?}");
+        }
+        assert_eq!(client("192.0.2.1", &["for=203.0.113.1"]), "192.0.2.1", "a stranger is not believed");
     }
 
     #[test]

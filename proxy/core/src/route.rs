@@ -12,6 +12,7 @@ use crate::facts::{HeaderValue, RequestFacts};
 
 pub mod course;
 mod precedence;
+pub mod share;
 
 pub use precedence::{HostRank, PathRank, Precedence};
 

@@ -29,8 +29,14 @@ fn is_named(lines: &[Line], bytes: &[u8], name: &[u8]) -> bool {
         .any(|member| member.eq_ignore_ascii_case(name))
 }
 
-/// Writes the first line, and the Host where the target names it. `path`: in place of the one that came.
-fn first_line(out: &mut Vec<u8>, head: &RequestHead, bytes: &[u8], path: Option<impl FnOnce(&mut Vec<u8>)>) {
+/// Writes the first line, and the Host where the target names it (`host`). `path`: in place of the one that came.
+fn first_line(
+    out: &mut Vec<u8>,
+    head: &RequestHead,
+    bytes: &[u8],
+    path: Option<impl FnOnce(&mut Vec<u8>)>,
+    host: bool,
+) {
     out.extend_from_slice(head.method().of(bytes));
     out.push(b' ');
     match (path, head.path().of(bytes)) {
@@ -44,32 +50,34 @@ fn first_line(out: &mut Vec<u8>, head: &RequestHead, bytes: &[u8], path: Option<
         out.extend_from_slice(query.of(bytes));
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    if head.is_absolute() {
+    if host && head.is_absolute() {
         out.extend_from_slice(b"Host: ");
         out.extend_from_slice(head.authority().of(bytes));
         out.extend_from_slice(b"\r\n");
     }
 }
 
-/// Writes the request's head as the node gets it. `path`, `drops` and `lines` are the trip's.
+/// Writes the request's head as the node gets it. `path`, `drops` and `lines` are the trip's; without `host` the Host is
+/// among the lines.
 pub(crate) fn request(
     out: &mut Vec<u8>,
     head: &RequestHead,
     bytes: &[u8],
     path: Option<impl FnOnce(&mut Vec<u8>)>,
+    host: bool,
     drops: impl Fn(&[u8]) -> bool,
     lines: impl FnOnce(&mut Vec<u8>),
 ) {
     let fields = head.lines();
     // RFC 9112 §3.2.1: a server gets the origin form, whatever form came in.
     let from = if head.is_absolute() || path.is_some() {
-        first_line(out, head, bytes, path);
+        first_line(out, head, bytes, path, host);
         fields.first().map_or(head.end() - 2, |line| line.name.start as usize)
     } else {
         head.start()
     };
     copy_kept(out, bytes, from, fields, |line| match line.known {
-        Known::Host => !head.is_absolute(),
+        Known::Host => host && !head.is_absolute(),
         Known::ContentLength => head.padded_length().is_none(),
         Known::TransferEncoding | Known::Connection | Known::Hop | Known::Upgrade => false,
         Known::Expect | Known::MaxForwards | Known::Trailer | Known::Other => {

@@ -3,7 +3,7 @@
 //!
 //! A connection calls, in this order, for each request that it reads:
 //! [`Traffic::begin`] -> [`Trip::hands_over`] -> [`Trip::answers`] -> [`Trip::step`] with `Start` -> for each attempt [`Trip::timeouts`], [`Trip::drops`] and
-//! [`Trip::request_lines`], and [`Trip::step`] with what went wrong -> [`Trip::reply_lines`], [`Trip::page`] or
+//! [`Trip::request_lines`], [`Trip::sending`], and [`Trip::step`] with what went wrong -> [`Trip::reply_lines`], [`Trip::page`] or
 //! [`Trip::flaw_page`] ->
 //! [`Trip::finish`] (after a 101 with [`Trip::tunnel`], [`Trip::passed`] and [`Trip::poll_leave`] before), exactly once, also when the client has gone. Only a connection whose task is dropped (a worker
 //! that is stopped) drops its trip without that.
@@ -74,12 +74,22 @@ pub trait Trip: Send + 'static {
         out.extend_from_slice(facts.path().as_bytes());
     }
 
+    /// Whether [`Trip::request_lines`] writes another Host than the client's.
+    fn changes_host(&self) -> bool {
+        false
+    }
+
     /// Whether a field of the client's is left out of what the node gets, because [`Trip::request_lines`] writes it
     /// anew or because no client may send it. Called for each field that a proxy passes on; `name` as sent, in any case.
     fn drops(&self, name: &[u8]) -> bool;
 
     /// Appends fields to what the node gets, as whole lines with CR LF. Called once an attempt.
     fn request_lines(&self, facts: &Facts<'_>, attempt: &Attempt, out: &mut Vec<u8>);
+
+    /// An attempt sends the node this head. Called once an attempt, or twice where the node had closed its connection.
+    fn sending(&mut self, facts: &Facts<'_>, head: &[u8]) {
+        let _ = (facts, head);
+    }
 
     /// Whether a field of the node's response is left out of what the client gets; `name` as sent, in any case.
     fn reply_drops(&self, name: &[u8]) -> bool {

@@ -36,6 +36,7 @@ mod head;
 mod http2;
 mod identity;
 mod manner;
+mod mirror;
 mod outcome;
 mod stream;
 mod tls;

@@ -18,9 +18,11 @@ pub mod bus;
 pub mod clock;
 pub mod control;
 pub mod doors;
+pub mod mirror;
 pub mod reload;
 pub mod route;
 
+pub use mirror::Mirror;
 pub use route::{Course, Route};
 
 /// One configuration in force. A request holds one from its head to its last byte.

@@ -17,6 +17,8 @@ mod ejection;
 mod forwarding;
 #[path = "whole/limits.rs"]
 mod limits;
+#[path = "whole/mirror.rs"]
+mod mirror;
 #[path = "whole/puppet.rs"]
 mod puppet;
 #[path = "whole/registry.rs"]

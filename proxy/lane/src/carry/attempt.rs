@@ -97,15 +97,17 @@ impl<T: Trip> Work<T> {
         self.deadline = at.now + self.timeouts.response;
         let bytes = self.request.filled();
         let facts = Facts::new(&self.head, bytes, at.peer);
-        let (Some(trip), Some(attempt)) = (&self.trip, &self.attempt) else { return };
+        let (Some(trip), Some(attempt)) = (&mut self.trip, &self.attempt) else { return };
         edit::request(
             &mut self.to_node.bytes,
             &self.head,
             bytes,
             trip.changes_path().then_some(|out: &mut Vec<u8>| trip.path(&facts, out)),
+            !trip.changes_host(),
             |name| trip.drops(name),
             |out| trip.request_lines(&facts, attempt, out),
         );
+        trip.sending(&facts, &self.to_node.bytes);
         self.upload.awaits_go_ahead = self.head.expects_continue() && self.head.framing() != Framing::None;
         // A flaw in the body shows again, and is answered, when the relay stages the rest.
         let _ = self.upload.flow.stage(&self.request, &mut self.to_node, &at.lane.options().limits);

@@ -32,6 +32,11 @@ impl Upload {
         let coding = if framing == Framing::Chunked { Coding::Chunked } else { Coding::Plain };
         Self { flow: Flow::new(framing, coding, cursor), dropped: false, broken: false, awaits_go_ahead: false }
     }
+
+    /// Whether the body may come, as far as is said beforehand.
+    pub(super) fn fits(&self, limits: &Limits) -> bool {
+        self.flow.expects() <= limits.body_bytes
+    }
 }
 
 impl<T: Trip> Work<T> {

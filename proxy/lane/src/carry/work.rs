@@ -279,17 +279,19 @@ impl<T: Trip> Work<T> {
     }
 
     fn begin<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Turn {
-        self.deadline = NEVER;
-        self.began = at.now;
-        self.close = self.head.close();
+        (self.deadline, self.began, self.close) = (NEVER, at.now, self.head.close());
         self.upload = Upload::new(self.head.framing(), self.head.end());
         let facts = Facts::new(&self.head, self.request.filled(), at.peer);
         let mut trip = at.lane.traffic().begin(&facts, at.now);
         if trip.hands_over() {
             return Turn::Done(After::HandOver(HandOver::Node));
         }
-        let answered = trip.answers(&facts, &mut self.page);
+        let fits = self.upload.fits(&at.lane.options().limits);
+        let answered = fits && trip.answers(&facts, &mut self.page);
         self.trip = Some(trip);
+        if !fits {
+            return self.reject(at, Flaw::BodyTooLarge);
+        }
         if answered { self.show_page(at) } else { self.advance(at, Event::Start) }
     }
 

@@ -8,7 +8,7 @@ fn sent(request_bytes: &str) -> String {
     assert_eq!(head.parse(bytes, &Limits::default()), Ok(Parsed::Whole), "{request_bytes}");
     let mut out = Vec::new();
     let drops = |name: &[u8]| name.eq_ignore_ascii_case(b"x-forwarded-for");
-    request(&mut out, &head, bytes, None::<fn(&mut Vec<u8>)>, drops, |out| {
+    request(&mut out, &head, bytes, None::<fn(&mut Vec<u8>)>, true, drops, |out| {
         out.extend_from_slice(b"x-request-id: 1\r\n");
     });
     String::from_utf8(out).unwrap()
@@ -99,7 +99,7 @@ fn a_path_is_written_in_place_of_the_one_that_came() {
         assert_eq!(head.parse(text.as_bytes(), &Limits::default()), Ok(Parsed::Whole));
         let mut out = Vec::new();
         let path = Some(|out: &mut Vec<u8>| out.extend_from_slice(b"/new"));
-        request(&mut out, &head, text.as_bytes(), path, |_| false, |_| {});
+        request(&mut out, &head, text.as_bytes(), path, true, |_| false, |_| {});
         assert_eq!(String::from_utf8(out).unwrap(), format!("{line}\r\nHost: h\r\nAccept: x\r\n\r\n"));
     }
 }

@@ -85,7 +85,7 @@ impl RequestHead {
             }
             match field_line(bytes, start, feed)? {
                 Some(line) => self.add(line, bytes, limits)?,
-                None => return self.finish(bytes, limits),
+                None => return self.finish(bytes),
             }
         }
     }
@@ -161,11 +161,8 @@ impl RequestHead {
         Ok(())
     }
 
-    fn finish(&mut self, bytes: &[u8], limits: &Limits) -> Result<Parsed, Flaw> {
+    fn finish(&mut self, bytes: &[u8]) -> Result<Parsed, Flaw> {
         self.declared.check()?;
-        if matches!(self.framing(), Framing::Length(length) if length > limits.body_bytes) {
-            return Err(Flaw::BodyTooLarge);
-        }
         let method = self.method.of(bytes);
         if self.old {
             // RFC 9112 §6.1: transfer codings in HTTP/1.0 are faulty framing, whoever carries the request.

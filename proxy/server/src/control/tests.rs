@@ -153,6 +153,7 @@ fn plan(services: Vec<plan::Service>) -> Arc<Plan> {
         admin: None,
         trusted_proxies: Vec::new(),
         forwarded_headers: pointsman_config::plan::ForwardedHeaders::default(),
+        trusted_header: plan::TrustedHeader::default(),
         access_log: plan::AccessLog::Off,
         registry: plan::Registry::Embedded { path: PathBuf::from("unused") },
         policies: BTreeMap::new(),

@@ -1,13 +1,14 @@
-//! What is counted of clients' connections.
+//! What is counted of clients' connections and copies.
 
 use prometheus::{IntCounterVec, Registry};
 
 use super::counters;
 
-/// Connections that the proxy closed.
+/// Connections that the proxy closed, and copies of requests.
 pub struct ClientMetrics {
     refused: IntCounterVec,
     http2_closed: IntCounterVec,
+    mirrored: IntCounterVec,
 }
 
 impl ClientMetrics {
@@ -25,12 +26,23 @@ impl ClientMetrics {
                 "HTTP/2 connections that the proxy closed before their clients did.",
                 &["cause"],
             ),
+            mirrored: counters(
+                registry,
+                "pointsman_mirrored_total",
+                "Copies of requests by what became of them.",
+                &["service", "result"],
+            ),
         }
     }
 
     /// A connection was closed at once (`reason`: one of a fixed list).
     pub fn refused(&self, reason: &str) {
         self.refused.with_label_values(&[reason]).inc();
+    }
+
+    /// A request was to be copied to that service (`result`: one of a fixed list).
+    pub fn mirrored(&self, service: &str, result: &str) {
+        self.mirrored.with_label_values(&[service, result]).inc();
     }
 
     /// A connection of HTTP/2 was closed (`cause`: one of a fixed list).

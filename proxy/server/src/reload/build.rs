@@ -176,7 +176,8 @@ impl Builder<'_> {
             .collect();
         let route = |route: &plan::Route| {
             let of = route.services.iter().filter_map(|share| services.get(&share.service).cloned());
-            Route::new(route, of.collect())
+            let mirror = route.mirror.as_ref().and_then(|mirror| services.get(&mirror.service).cloned());
+            Route::new(route, of.collect(), mirror)
         };
         let by_route = plan.routes.iter().map(route).collect();
         World {

@@ -8,8 +8,10 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 use pointsman_config::certificates::Trust;
 use pointsman_config::plan::{Protocol, Timeouts};
+use tokio::sync::watch;
 
 use super::http2;
+use super::manner::Manners;
 use super::trip::Trip;
 
 /// Whom nodes must be, and what they are shown.
@@ -41,6 +43,16 @@ impl Behind {
         peer.group_key = self.generation;
         peer
     }
+}
+
+/// How the nodes of the request's service are spoken to over TLS. A service that is new under this configuration is known a
+/// moment after the configuration is.
+pub(super) async fn known(manners: &watch::Receiver<Arc<Manners>>, trip: &Trip) -> Option<Arc<Behind>> {
+    let service = trip.service().filter(|service| service.plan.tls.is_some())?;
+    let mut manners = manners.clone();
+    let known = manners.wait_for(|manners| manners.nodes.contains_key(&*service.state.name));
+    let known = tokio::time::timeout(service.plan.timeouts.connect, known).await.ok()?.ok()?;
+    known.nodes.get(&*service.state.name).cloned()
 }
 
 /// How the node of this attempt is spoken to. `None`: it must not be.

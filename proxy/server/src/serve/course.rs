@@ -24,6 +24,17 @@ pub(super) fn on_request(trip: &Trip, request: &mut RequestHeader) -> Result<()>
     for (name, value) in add {
         request.append_header(field(name)?, value)?;
     }
+    if let Some(node) = trip.node().filter(|_| course.changes_host()) {
+        let mut host = Vec::new();
+        course.host(node, &mut host);
+        // HTTP/2 says it in the target.
+        if request.uri.authority().is_some() {
+            let mut parts = request.uri.clone().into_parts();
+            parts.authority = Some(host.as_slice().try_into().or_err(ErrorType::InternalError, "a host")?);
+            request.set_uri(Uri::from_parts(parts).or_err(ErrorType::InternalError, "a host")?);
+        }
+        request.insert_header(header::HOST, host)?;
+    }
     if course.changes_path() {
         let mut path = Vec::new();
         course.path(request.uri.path(), &mut path);

@@ -10,8 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use pointsman_config::plan::{ForwardedHeaders, Timeouts, Told};
-use pointsman_core::cluster::membership::Standing;
-use pointsman_core::cluster::node::{Incarnation, Node};
+use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, FailureClass, Reason, Scene, WaitsFor};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
@@ -20,9 +19,10 @@ use pointsman_core::pick::picker::By;
 use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Peer, Receipt, Traffic, Trip};
 
 use super::answer::fill;
-use super::books::Books;
+use super::books::{Books, leaves};
 use super::entry::{Asked, Sent, decided, line, micros};
 use super::forwarded::Seen;
+use super::mirror::Copier;
 use super::outcome::{count, note, timeouts};
 use super::trip::TIMED;
 use super::{Shared, forwarded, identity};
@@ -49,12 +49,13 @@ struct Worker {
     /// Counts requests that no route takes.
     unrouted: Arc<ServiceMetrics>,
     stopping: AtomicBool,
+    copier: Copier,
 }
 
 impl Express {
-    pub(super) fn new(index: usize, shared: Shared) -> Self {
+    pub(super) fn new(index: usize, shared: Shared, copier: Copier) -> Self {
         let unrouted = shared.metrics.service(NO_SERVICE, NO_SERVICE);
-        Self(Arc::new(Worker { index, shared, unrouted, stopping: AtomicBool::new(false) }))
+        Self(Arc::new(Worker { index, shared, unrouted, stopping: AtomicBool::new(false), copier }))
     }
 
     /// From now on connections end after the request they carry.
@@ -233,6 +234,10 @@ impl Trip for Errand {
         self.course.as_ref().is_some_and(|course| course.changes_path())
     }
 
+    fn changes_host(&self) -> bool {
+        self.course.as_ref().is_some_and(|course| course.changes_host())
+    }
+
     fn path(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
         if let Some(course) = &self.course {
             course.path(facts.path(), out);
@@ -249,13 +254,20 @@ impl Trip for Errand {
         }
     }
 
-    fn request_lines(&self, facts: &Facts<'_>, _: &Attempt, out: &mut Vec<u8>) {
+    fn request_lines(&self, facts: &Facts<'_>, attempt: &Attempt, out: &mut Vec<u8>) {
         if self.told.tell(Told::RequestId) {
             self.id.write_line(facts, out);
         }
         forwarded::write_lines(self.told, &self.origin, facts, out);
         if let Some(course) = &self.course {
-            out.extend_from_slice(course.request.lines());
+            course.write_lines(&attempt.node, out);
+        }
+    }
+
+    fn sending(&mut self, facts: &Facts<'_>, head: &[u8]) {
+        let mirror = self.course.as_ref().and_then(|course| course.mirror.as_ref());
+        if let Some(mirror) = mirror.filter(|_| self.exchange.attempts() == 1) {
+            self.worker.copier.copy_bytes(mirror, self.id.read(facts).as_ref(), self.origin, head);
         }
     }
 
@@ -291,18 +303,7 @@ impl Trip for Errand {
             return Poll::Ready(SERVICE_RESTART);
         }
         let Some(Tunnel { feed, leaving, .. }) = self.tunnel.as_deref_mut() else { return Poll::Pending };
-        let leaving = leaving.get_or_insert_with(|| {
-            let (feed, life) = (Arc::clone(feed), node.incarnation);
-            Box::pin(async move {
-                // Subscribed before looking, so that a change in between is not missed.
-                let mut changed = feed.changed.subscribe();
-                while stays(&feed, life) {
-                    if changed.changed().await.is_err() {
-                        std::future::pending::<()>().await;
-                    }
-                }
-            })
-        });
+        let leaving = leaving.get_or_insert_with(|| Box::pin(leaves(Arc::clone(feed), node.incarnation)));
         leaving.as_mut().poll(context).map(|()| GOING_AWAY)
     }
 
@@ -328,13 +329,6 @@ impl Trip for Errand {
             self.write_line(facts, &receipt, took, upstream, refused);
         }
     }
-}
-
-/// Whether this life of a node may go on with what it has begun. One that is down may come back.
-fn stays(feed: &Feed, life: Incarnation) -> bool {
-    let members = feed.cell.load();
-    let member = members.index_of(life).and_then(|index| members.get(index));
-    member.is_some_and(|member| member.standing != Standing::Draining)
 }
 
 impl Errand {

@@ -11,12 +11,13 @@ use http::uri::Authority;
 use pingora_error::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
-use pointsman_config::plan::{ForwardedHeaders, Told as Field};
+use pointsman_config::plan::{ForwardedHeaders, Told as Field, TrustedHeader};
 use pointsman_core::facts::{HeaderValue, RequestFacts};
 use pointsman_core::origin::Origin;
 use pointsman_lane::traffic::Facts;
 
 use super::identity::REQUEST_ID;
+use super::mirror::MARK;
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
@@ -60,13 +61,20 @@ impl RequestFacts for Seen<'_> {
 
 /// Whom a request of the lane comes from.
 pub(super) fn origin(world: &crate::world::World, facts: &Facts<'_>) -> Origin {
-    Origin::of(&world.plan.trusted_proxies, facts.peer().ip(), facts.values(FOR))
+    let (trusted, peer) = (&world.plan.trusted_proxies, facts.peer().ip());
+    match world.plan.trusted_header {
+        TrustedHeader::XForwardedFor => Origin::of(trusted, peer, facts.values(FOR)),
+        TrustedHeader::Forwarded => Origin::of_forwarded(trusted, peer, facts.values(FORWARDED)),
+    }
 }
 
 /// Whom a request that pingora carries comes from.
 pub(super) fn origin_of(world: &crate::world::World, session: &Session, peer: IpAddr) -> Origin {
-    let values = session.req_header().headers.get_all(FOR);
-    Origin::of(&world.plan.trusted_proxies, peer, values.iter().map(http::HeaderValue::as_bytes))
+    let values = |name| session.req_header().headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
+    match world.plan.trusted_header {
+        TrustedHeader::XForwardedFor => Origin::of(&world.plan.trusted_proxies, peer, values(FOR)),
+        TrustedHeader::Forwarded => Origin::of_forwarded(&world.plan.trusted_proxies, peer, values(FORWARDED)),
+    }
 }
 
 /// Whether a field that came is left out of what the node gets: because it is written anew, or because only a trusted
@@ -77,6 +85,7 @@ pub(super) fn leaves_out(name: &[u8], trusted: bool) -> bool {
         9 if is(REAL) => !trusted,
         9 => is(FORWARDED),
         12 if is(REQUEST_ID) => true,
+        18 if is(MARK) => !trusted,
         12.. if begins(name, FAMILY) => !trusted || is(FOR) || is(PROTO) || is(HOST),
         _ => false,
     }
@@ -266,7 +275,7 @@ mod tests {
         {
             assert!(leaves_out(name.as_bytes(), false) && leaves_out(name.as_bytes(), true), "{name}");
         }
-        for name in ["X-Real-IP", "x_real_ip", "X-Forwarded-Port", "x-forwarded-"] {
+        for name in ["X-Real-IP", "x_real_ip", "X-Forwarded-Port", "x-forwarded-", "X-Pointsman-Mirror"] {
             assert!(leaves_out(name.as_bytes(), false) && !leaves_out(name.as_bytes(), true), "{name}");
         }
         for name in ["x-forwarded", "forwarder", "forwarded-for", "x-request-ip", "accept", "traceparent", "tracestate"]

@@ -21,14 +21,16 @@ use pointsman_core::exchange::{Action, Event, FailureClass, Reason};
 use pointsman_lane::flaw::Flaw;
 use tokio::sync::watch;
 
-use super::behind::{self, Behind};
+use super::behind;
 use super::entry::{Asked, Sent};
 use super::head::{self, Head};
 use super::manner::Manners;
+use super::mirror::Copier;
 use super::trip::Trip;
 use super::{Shared, answer, course, forwarded, guard, identity, outcome};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
+use crate::world::Service;
 
 /// What an error of ours is called in pingora's words; never shown to a client.
 const REFUSED: ErrorType = ErrorType::Custom("refused");
@@ -55,23 +57,27 @@ pub(super) struct Gateway {
     /// Counts requests that no route takes.
     unrouted: Arc<ServiceMetrics>,
     manners: watch::Receiver<Arc<Manners>>,
+    copier: Copier,
 }
 
 impl Gateway {
-    pub(super) fn new(worker: usize, shared: Shared, manners: watch::Receiver<Arc<Manners>>) -> Self {
+    pub(super) fn new(worker: usize, shared: Shared, manners: watch::Receiver<Arc<Manners>>, copier: Copier) -> Self {
         let unrouted = shared.metrics.service(NO_SERVICE, NO_SERVICE);
-        Self { worker, shared, unrouted, manners }
+        Self { worker, shared, unrouted, manners, copier }
     }
 
-    /// Finds the service and the first node. `Err`: nobody serves it.
+    /// Finds the service. `Err`: nobody serves it.
+    fn find(&self, session: &Session, trip: &mut Trip) -> Result<Arc<Service>, Stop> {
+        let world = self.shared.world.load();
+        let index = world.router.find(&Head::of(session, trip.origin));
+        let route = index.and_then(|index| world.by_route.get(index)).ok_or(Stop::Reason(Reason::NoRoute))?;
+        trip.course.clone_from(&route.course);
+        route.service().cloned().ok_or(Stop::Elsewhere)
+    }
+
+    /// Finds the first node, too.
     async fn route(&self, session: &mut Session, trip: &mut Trip) -> Result<(), Stop> {
-        let service = {
-            let world = self.shared.world.load();
-            let index = world.router.find(&Head::of(session, trip.origin));
-            let route = index.and_then(|index| world.by_route.get(index)).ok_or(Stop::Reason(Reason::NoRoute))?;
-            trip.course.clone_from(&route.course);
-            route.service().cloned().ok_or(Stop::Elsewhere)?
-        };
+        let service = self.find(session, trip)?;
         // A client that neither sends nor reads holds a node's place: it gets as long as a node does.
         session.set_read_timeout(Some(service.plan.timeouts.idle));
         session.set_write_timeout(Some(service.plan.timeouts.idle));
@@ -97,16 +103,6 @@ impl Gateway {
                 Action::PassOn => return Err(Stop::Reason(Reason::Reset)),
             }
         }
-    }
-
-    /// How the nodes of the request's service are spoken to over TLS. A service that is new under this configuration is
-    /// known a moment after the configuration is.
-    async fn behind(&self, trip: &Trip) -> Option<Arc<Behind>> {
-        let service = trip.service().filter(|service| service.plan.tls.is_some())?;
-        let mut manners = self.manners.clone();
-        let known = manners.wait_for(|manners| manners.nodes.contains_key(&*service.state.name));
-        let known = tokio::time::timeout(service.plan.timeouts.connect, known).await.ok()?.ok()?;
-        known.nodes.get(&*service.state.name).cloned()
     }
 
     fn failed(&self, session: &Session, trip: &mut Trip, class: FailureClass) -> bool {
@@ -135,6 +131,11 @@ impl ProxyHttp for Gateway {
         drop(world);
         if let Some(flaw) = guard::flaw(session).or_else(|| head::over_bounds(session)) {
             let why = answer::flawed(flaw);
+            if !guard::is_headless(session)
+                && let Ok(service) = self.find(session, trip)
+            {
+                trip.take(service);
+            }
             trip.refused(label(why));
             // Where the next request begins is anybody's guess.
             session.set_keepalive(None);
@@ -167,7 +168,7 @@ impl ProxyHttp for Gateway {
                 }
             }
         }
-        let behind = self.behind(trip).await;
+        let behind = behind::known(&self.manners, trip).await;
         behind::peer(trip, behind).map(Box::new).ok_or_else(|| Error::new_in(REFUSED))
     }
 
@@ -207,6 +208,10 @@ impl ProxyHttp for Gateway {
             head::mend(session, request, node.spec.address)?;
         }
         course::on_request(trip, request)?;
+        if let Some((mirror, origin)) = trip.copied() {
+            let body = !session.as_mut().is_body_empty();
+            self.copier.copy_head(mirror, trip.id.to_str().unwrap_or_default(), origin, request, body);
+        }
         trip.sending();
         Ok(())
     }

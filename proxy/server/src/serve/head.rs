@@ -23,6 +23,11 @@ impl<'s> Head<'s> {
     pub(super) fn of(session: &'s Session, origin: Option<Origin>) -> Self {
         Self { head: session.req_header(), client: origin.map(|origin| origin.client) }
     }
+
+    /// Of a copy, which nodes see as it is.
+    pub(super) fn copied(head: &'s RequestHeader, origin: Origin) -> Self {
+        Self { head, client: Some(origin.client) }
+    }
 }
 
 /// What pingora leaves to be done to a request on its way to a node.

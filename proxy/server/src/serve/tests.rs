@@ -185,7 +185,7 @@ impl House {
                 .plan
                 .routes
                 .iter()
-                .map(|route| Route::new(route, old.services.values().cloned().collect()))
+                .map(|route| Route::new(route, old.services.values().cloned().collect(), None))
                 .collect(),
             services: old.services.clone(),
         }));
@@ -255,6 +255,7 @@ fn world(
         admin: None,
         trusted_proxies: Vec::new(),
         forwarded_headers: pointsman_config::plan::ForwardedHeaders::default(),
+        trusted_header: plan::TrustedHeader::default(),
         access_log: plan::AccessLog::Off,
         registry: plan::Registry::Embedded { path: "none".into() },
         policies: BTreeMap::new(),
@@ -264,7 +265,7 @@ fn world(
     World {
         generation,
         router: Router::new(&whole.routes),
-        by_route: whole.routes.iter().map(|route| Route::new(route, vec![Arc::clone(&service)])).collect(),
+        by_route: whole.routes.iter().map(|route| Route::new(route, vec![Arc::clone(&service)], None)).collect(),
         plan: Arc::new(whole),
         services: [("s".into(), service)].into(),
     }

@@ -21,7 +21,7 @@ use super::entry::{Asked, Sent, decided, line, micros};
 use super::outcome::{count, note, timeouts};
 use crate::access_log::Line;
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
-use crate::world::{Course, Service, clock};
+use crate::world::{Course, Mirror, Service, clock};
 
 /// One pick in so many is timed: reading the clock twice costs as much as a pick.
 pub(super) const TIMED: u64 = 16;
@@ -174,6 +174,12 @@ impl Trip {
         if let Some(attempt) = &mut self.attempt {
             attempt.deadline = Some(Deadline::on(socket));
         }
+    }
+
+    /// Who gets a copy of what is about to be sent: with the first attempt only.
+    pub(super) fn copied(&self) -> Option<(&Arc<Mirror>, Origin)> {
+        let mirror = self.course.as_ref()?.mirror.as_ref()?;
+        self.origin.filter(|_| self.exchange.attempts() == 1).map(|origin| (mirror, origin))
     }
 
     /// From here on bytes of the request may reach the node.

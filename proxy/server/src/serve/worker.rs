@@ -20,6 +20,7 @@ use super::door::Share;
 use super::express::Express;
 use super::gateway::Gateway;
 use super::manner::Manners;
+use super::mirror::Copier;
 
 /// Idle connections to nodes that one worker keeps.
 const POOL: usize = 1024;
@@ -65,8 +66,9 @@ async fn work(
 ) {
     let (stop, stopping) = watch::channel(false);
     let (running, mut all_ended) = mpsc::channel(1);
-    let proxy = proxy(index, &shared, manners.clone());
-    let express = Express::new(index, shared.clone());
+    let copier = Copier::new(index, shared.clone(), manners.clone());
+    let proxy = proxy(index, &shared, manners.clone(), copier.clone());
+    let express = Express::new(index, shared.clone(), copier);
     let welcome = Welcome { proxy: Arc::clone(&proxy), express: express.clone(), shared, manners, stopping, running };
     let serve = async {
         loop {
@@ -95,10 +97,15 @@ async fn work(
     }
 }
 
-fn proxy(index: usize, shared: &Shared, manners: watch::Receiver<Arc<Manners>>) -> Arc<HttpProxy<Gateway>> {
+fn proxy(
+    index: usize,
+    shared: &Shared,
+    manners: watch::Receiver<Arc<Manners>>,
+    copier: Copier,
+) -> Arc<HttpProxy<Gateway>> {
     let conf =
         ServerConf { threads: 1, max_retries: ATTEMPTS, upstream_keepalive_pool_size: POOL, ..ServerConf::default() };
-    let mut proxy = HttpProxy::new(Gateway::new(index, shared.clone(), manners), Arc::new(conf));
+    let mut proxy = HttpProxy::new(Gateway::new(index, shared.clone(), manners, copier), Arc::new(conf));
     proxy.handle_init_modules();
     Arc::new(proxy)
 }

@@ -1,13 +1,15 @@
 //! A route as requests see it under one configuration.
 
+use std::io::Write;
 use std::sync::Arc;
 
-use pointsman_config::plan::{self, Protocol};
+use pointsman_config::plan::{self, Host, Protocol};
+use pointsman_core::cluster::node::Node;
 use pointsman_core::facts::RequestFacts;
 use pointsman_core::route::course::{self, Edits};
 use rand::Rng;
 
-use super::Service;
+use super::{Mirror, Service};
 
 /// Where the requests of a route go.
 pub struct Route {
@@ -26,20 +28,25 @@ pub struct Course {
     pub request: Edits,
     /// In what they answer.
     pub response: Edits,
+    /// Who gets copies.
+    pub mirror: Option<Arc<Mirror>>,
 }
 
 impl Route {
-    /// A route of the plan with its services, in the same order.
-    pub fn new(plan: &plan::Route, services: Vec<Arc<Service>>) -> Self {
+    /// A route of the plan with its services, in the same order; `mirror`: the one that gets copies.
+    pub fn new(plan: &plan::Route, services: Vec<Arc<Service>>, mirror: Option<Arc<Service>>) -> Self {
         let plain = |service: &Arc<Service>| service.plan.tls.is_none() && service.plan.protocol == Protocol::Http1;
         let mut sum = 0;
         let changes = plan.redirect.is_some()
             || plan.rewrite.is_some()
+            || plan.host != Host::Keep
+            || plan.mirror.is_some()
             || !plan.request_headers.is_empty()
             || !plan.response_headers.is_empty();
         let course = || Course {
             request: Edits::new(&plan.request_headers),
             response: Edits::new(&plan.response_headers),
+            mirror: plan.mirror.as_ref().zip(mirror).map(|(plan, service)| Arc::new(Mirror::new(plan, service))),
             plan: plan.clone(),
         };
         let course = changes.then(|| Arc::new(course()));
@@ -68,6 +75,31 @@ impl Course {
     /// Whether nodes are asked for another path.
     pub fn changes_path(&self) -> bool {
         self.plan.rewrite.is_some()
+    }
+
+    /// Whether nodes are asked for another host.
+    pub fn changes_host(&self) -> bool {
+        self.plan.host != Host::Keep
+    }
+
+    /// Appends the host that this node is asked for, if it is another than the client asked for.
+    pub fn host(&self, node: &Node, out: &mut Vec<u8>) {
+        match &self.plan.host {
+            Host::Keep => {}
+            // Writing to a Vec cannot fail.
+            Host::Node => drop(write!(out, "{}", node.spec.address)),
+            Host::Name(name) => out.extend_from_slice(name.as_bytes()),
+        }
+    }
+
+    /// Appends the lines that this node gets besides the client's.
+    pub fn write_lines(&self, node: &Node, out: &mut Vec<u8>) {
+        if self.changes_host() {
+            out.extend_from_slice(b"host: ");
+            self.host(node, out);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(self.request.lines());
     }
 
     /// Appends the path that the node is asked for.

@@ -27,19 +27,21 @@ routes:
   - { match: { path: /local }, redirect: "/{rest}" }
   - { match: { path: /split }, services: { old: 3, new: 1 }, rewrite: { path: /echo } }
   - { match: { path: /dark }, services: { old: 0, new: 1 }, rewrite: { path: /echo } }
+  - { match: { path: /named }, service: old, rewrite: { path: /echo }, host: inner.example:81 }
+  - { match: { path: /node }, service: old, rewrite: { path: /echo }, host: node }
   - { match: {}, service: old }
 "#;
 
 struct Stage {
     proxy: Proxy,
-    _nodes: [NodeHandle; 2],
+    nodes: [NodeHandle; 2],
 }
 
 async fn stage() -> Stage {
     let nodes = ["n1", "n2"].map(|id| node::start(NodeOptions::new(id)).expect("a node"));
     let yaml = TEMPLATE.replace("@lane@", crate::LANE).replace("@old@", &nodes[0].addr.to_string());
     let proxy = proxy_with(&yaml.replace("@new@", &nodes[1].addr.to_string())).await;
-    Stage { proxy, _nodes: nodes }
+    Stage { proxy, nodes: nodes }
 }
 
 impl Stage {
@@ -90,6 +92,23 @@ async fn a_path_is_rewritten_and_its_query_kept() {
     let lost = stage.ask(Request::get("/v2/three")).await;
     assert_eq!(lost.status, 404);
     assert!(lost.text().contains("/echo/two/three"), "{}", lost.text());
+}
+
+#[tokio::test]
+async fn the_node_is_asked_for_the_host_that_the_route_says() {
+    let stage = stage().await;
+    let node = stage.nodes[0].addr.to_string();
+    for (target, host) in [
+        ("/echo", "shop.example:99"),
+        ("/named", "inner.example:81"),
+        ("http://shop.example:99/named", "inner.example:81"),
+        ("/node", &node),
+    ] {
+        let answer = stage.ask(Request::get(target)).await;
+        let headers = answer.json().expect("JSON")["headers"].clone();
+        assert_eq!(headers["host"], serde_json::json!([host]), "{target}");
+        assert_eq!(headers["x-forwarded-host"], serde_json::json!(["shop.example:99"]), "{target}");
+    }
 }
 
 #[tokio::test]

@@ -157,3 +157,17 @@ async fn an_id_is_kept_if_it_is_sane_and_made_otherwise() {
         assert!(made.values("x_request_id").is_empty());
     }
 }
+
+#[tokio::test]
+async fn where_forwarded_is_trusted_it_tells_the_client() {
+    let mut node = Puppet::start().await;
+    let yaml = TEMPLATE.replace("@lane@", crate::LANE).replace("@node@", &node.address.to_string());
+    let yaml = yaml.replace("@service@", "").replace("trusted_proxies", "trusted_header: forwarded\ntrusted_proxies");
+    let proxy = proxy_with(&yaml).await;
+    // What passes for the client's address elsewhere does not count here.
+    let lines = "Forwarded: for=198.51.100.1, For=\"203.0.113.5:99\";proto=https\r\nX-Forwarded-For: 192.0.2.99\r\n";
+    seen(&mut node, TRUSTED, proxy.addr(), lines).await;
+    logged(&proxy, "203.0.113.5").await;
+    seen(&mut node, STRANGER, proxy.addr(), lines).await;
+    logged(&proxy, STRANGER).await;
+}

@@ -20,7 +20,7 @@ fn carry(wire: &[u8]) -> (Vec<Read>, Vec<u8>) {
         if !matches!(head.parse(rest, &limits), Ok(Parsed::Whole)) {
             return (read, sent);
         }
-        edit::request(&mut sent, &head, rest, None::<fn(&mut Vec<u8>)>, |_| false, |_| {});
+        edit::request(&mut sent, &head, rest, None::<fn(&mut Vec<u8>)>, true, |_| false, |_| {});
         let buffer = Buffer::holding(rest);
         let coding = if head.framing() == Framing::Chunked { Coding::Chunked } else { Coding::Plain };
         let mut flow = Flow::new(head.framing(), coding, head.end());
