@@ -190,7 +190,7 @@ fn launch(binary: &Path, arguments: &[String]) -> Result<Child, String> {
 
 /// A free loopback port below those that Linux gives to clients (32768 and up, `ip_local_port_range`): while the node is
 /// dead, nobody's connection may take its port. The process id keeps two runs apart.
-fn address(number: u64) -> Result<SocketAddr, String> {
+pub(crate) fn address(number: u64) -> Result<SocketAddr, String> {
     let first = 20_000 + (std::process::id() % 1000) * 12 + u32::try_from(number).unwrap_or(0) * 4;
     (first..first + 4)
         .filter_map(|port| u16::try_from(port).ok())

@@ -1,11 +1,13 @@
-//! `faults`: what clients notice while nodes are killed and policies and configurations are swapped. Real processes, real
-//! kills, every failed request counted.
+//! `faults`: what clients notice of every fault that a proxy must survive. Real processes, real kills, every failed request
+//! counted. The rows are in `rows/`, what they stand on in `rig/`; the measurements under load (`deaths`, `swaps`, `orders`,
+//! `checks`) beside them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 mod access;
 mod checks;
@@ -16,31 +18,41 @@ mod fleet;
 mod machine;
 mod orders;
 mod results;
+mod rig;
+mod rows;
+mod seen;
+mod selection;
 mod swaps;
+mod table;
 mod verdict;
 mod watch;
 
+use selection::{Wanted, select};
 use verdict::Verdict;
 
-/// Kills nodes and swaps policies and configurations under load, and counts what clients notice of it.
+/// Injects faults for real, one row after the other, and says what was expected, what was seen, and what failed.
 #[derive(Parser)]
 #[command(after_help = "\
 Examples:
   make faults
+  make faults ARGS='--only 1-11,blackhole --out /tmp/rows'
   make faults ARGS='--only deaths --rate 2000'
   make faults ARGS='--pointsman target/debug/pointsman --quick'
 
 Exit code 0: everything is as expected; 1: something is not; 2: wrong arguments; 3: the measurement itself went wrong.")]
 struct Arguments {
     /// Our binary
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", default_value = "target/dist/pointsman")]
     pointsman: PathBuf,
     /// Folder of demo-node
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", default_value = "target/dist")]
     tools: PathBuf,
-    /// What to measure; may be given several times (default: all)
-    #[arg(long = "only", value_enum, value_name = "NAME")]
-    only: Vec<Fault>,
+    /// Rows by number, range, name or part of it, and measurements by name: `1,10-20,flood,deaths` (default: every row)
+    #[arg(long = "only", value_name = "WHICH", value_delimiter = ',')]
+    only: Vec<Wanted>,
+    /// Shows what there is and ends
+    #[arg(long)]
+    list: bool,
     /// Requests due each second (default: 2000 for swaps, 1000 for the others)
     #[arg(long, value_parser = above_zero)]
     rate: Option<f64>,
@@ -56,29 +68,19 @@ struct Arguments {
     /// Milliseconds beyond a bound that are put down to this program's own polling and to the scheduler
     #[arg(long, default_value_t = 25)]
     slack: u64,
-    /// A fifth of the repetitions and one pair: to see that it works, not to quote
+    /// Fewer repetitions: to see that it works, not to quote
     #[arg(long)]
     quick: bool,
-    /// Folder for the results (default: benches/runs/DATE-MACHINE-faults)
+    /// Folder for the table and raw.json (default: none for rows, benches/runs/DATE-MACHINE-faults for measurements)
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
-/// What can be measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Fault {
-    /// Nodes are killed under idempotent requests
-    Deaths,
-    /// Policies and configurations are swapped
-    Swaps,
-    /// Nodes are killed under requests that must not be repeated
-    Orders,
-    /// 2,000 health checks a second beside the traffic
-    Checks,
-}
+/// What can be measured under load, beside the rows.
+const MEASUREMENTS: &[&str] = &["deaths", "swaps", "orders", "checks"];
 
 /// What every measurement needs to know.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 struct Terms {
     // Where a binary lay says nothing to a later reader.
     #[serde(skip)]
@@ -99,6 +101,11 @@ impl Terms {
         if self.quick { (full / 5).max(2) } else { full }
     }
 
+    /// By how much a bound of CPU time is stretched: the debug build is not what is shipped.
+    fn slowness(&self) -> f64 {
+        if self.pointsman.components().any(|part| part.as_os_str() == "debug") { 10.0 } else { 1.0 }
+    }
+
     fn pause(&self) -> Duration {
         Duration::from_millis(self.pause_ms)
     }
@@ -111,8 +118,12 @@ fn above_zero(text: &str) -> Result<f64, String> {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(&arguments).await {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let done = match given.split_first() {
+        Some((first, rest)) if first == "node" => rig::puppet::process(rest).await.map(|()| true),
+        _ => run(&Arguments::parse()).await,
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(problem) => {
@@ -124,6 +135,13 @@ async fn main() -> ExitCode {
 
 /// Whether everything is as expected.
 async fn run(arguments: &Arguments) -> Result<bool, String> {
+    let rows = rows::all();
+    let names: Vec<(u8, &str)> = rows.iter().map(|row| (row.number, row.name)).collect();
+    if arguments.list {
+        print!("{}", table::list(&rows, MEASUREMENTS));
+        return Ok(true);
+    }
+    let (chosen, measured) = select(&arguments.only, &names, MEASUREMENTS)?;
     let terms = Terms {
         pointsman: whole(&arguments.pointsman)?,
         tools: whole(&arguments.tools)?,
@@ -134,36 +152,53 @@ async fn run(arguments: &Arguments) -> Result<bool, String> {
         slack_ms: arguments.slack as f64,
         quick: arguments.quick,
     };
-    let wanted = |fault| arguments.only.is_empty() || arguments.only.contains(&fault);
+    let chosen: Vec<rows::Row> = rows.into_iter().filter(|row| chosen.contains(&row.number)).collect();
+    let played = table::play(&chosen, &terms).await;
+    let mut fine = played.iter().all(|row| row.verdict.is_fine());
+    let mut text = if played.is_empty() { String::new() } else { table::table(&played) };
     let mut results = results::Results::new(&terms);
+    results.rows = played;
+    if !measured.is_empty() {
+        let verdicts = measure(&terms, &measured, &mut results).await?;
+        fine &= verdicts.iter().all(|verdict| verdict.fine);
+        text.push_str(&verdict::table(&verdicts));
+        results.verdicts = verdicts;
+    }
+    println!("\n{text}");
+    println!("{}", if fine { "Everything is as expected." } else { "NOT as expected." });
+    if arguments.out.is_some() || !measured.is_empty() {
+        println!("Kept in {}", results.write(arguments.out.as_deref(), &text)?.display());
+    }
+    Ok(fine)
+}
+
+async fn measure(
+    terms: &Terms,
+    wanted: &BTreeSet<&str>,
+    results: &mut results::Results,
+) -> Result<Vec<Verdict>, String> {
     let mut verdicts: Vec<Verdict> = Vec::new();
-    if wanted(Fault::Deaths) {
-        let deaths = deaths::measure(&terms).await.map_err(|problem| format!("deaths: {problem}"))?;
-        verdicts.extend(deaths.verdicts(&terms));
+    if wanted.contains("deaths") {
+        let deaths = deaths::measure(terms).await.map_err(|problem| format!("deaths: {problem}"))?;
+        verdicts.extend(deaths.verdicts(terms));
         results.deaths = Some(deaths);
     }
-    if wanted(Fault::Swaps) {
-        let swaps = swaps::measure(&terms).await.map_err(|problem| format!("swaps: {problem}"))?;
+    if wanted.contains("swaps") {
+        let swaps = swaps::measure(terms).await.map_err(|problem| format!("swaps: {problem}"))?;
         verdicts.extend(swaps.verdicts());
         results.swaps = Some(swaps);
     }
-    if wanted(Fault::Orders) {
-        let orders = orders::measure(&terms).await.map_err(|problem| format!("orders: {problem}"))?;
+    if wanted.contains("orders") {
+        let orders = orders::measure(terms).await.map_err(|problem| format!("orders: {problem}"))?;
         verdicts.extend(orders.verdicts());
         results.orders = Some(orders);
     }
-    if wanted(Fault::Checks) {
-        let checks = checks::measure(&terms).await.map_err(|problem| format!("checks: {problem}"))?;
+    if wanted.contains("checks") {
+        let checks = checks::measure(terms).await.map_err(|problem| format!("checks: {problem}"))?;
         verdicts.extend(checks.verdicts());
         results.checks = Some(checks);
     }
-    let table = verdict::table(&verdicts);
-    println!("\n{table}");
-    let fine = verdicts.iter().all(|verdict| verdict.fine);
-    results.verdicts = verdicts;
-    let out = results.write(arguments.out.as_deref(), &table)?;
-    println!("{} Kept in {}", if fine { "Everything is as expected." } else { "NOT as expected." }, out.display());
-    Ok(fine)
+    Ok(verdicts)
 }
 
 /// The proxy and the nodes run in folders of their own, so a relative path would lead nowhere.

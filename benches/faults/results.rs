@@ -11,6 +11,7 @@ use crate::deaths::Deaths;
 use crate::machine::{self, Machine};
 use crate::orders::Orders;
 use crate::swaps::Swaps;
+use crate::table::Played;
 use crate::verdict::Verdict;
 
 /// Everything that was measured, as it is written to raw.json.
@@ -20,6 +21,7 @@ pub(crate) struct Results {
     #[serde(skip)]
     folder: String,
     terms: Terms,
+    pub(crate) rows: Vec<Played>,
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) deaths: Option<Deaths>,
     pub(crate) swaps: Option<Swaps>,
@@ -41,6 +43,7 @@ impl Results {
             machine,
             folder,
             terms: terms.clone(),
+            rows: Vec::new(),
             verdicts: Vec::new(),
             deaths: None,
             swaps: None,

@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use pointsman_core::pick::policy::{Policy, Verdict};
 use pointsman_host::Limits;
 
+#[path = "../suite/assembly.rs"]
+mod assembly;
 #[path = "../suite/guest.rs"]
 mod guest;
 

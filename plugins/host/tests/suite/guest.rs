@@ -1,7 +1,5 @@
 //! Builds the guests, and what they are asked about.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,39 +7,17 @@ use pointsman_core::cluster::membership::{Member, Membership, Standing};
 use pointsman_core::cluster::node::{Incarnation, Node, NodeSpec, Source};
 use pointsman_core::pick::policy::Ask;
 use pointsman_host::{Host, HostOptions, Limits, Module, WasmPolicy};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
 
-/// The contract, as the repository holds it.
-pub(crate) const WIT: &str = include_str!("../../../wit/policy.wit");
+pub(crate) use crate::assembly::WIT;
 
 /// Where the guests stand.
 pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests")
 }
 
-/// The parts of a guest's file: what stands after each `;;; part`. What comes before the first is under "".
-fn parts(text: &str) -> BTreeMap<&str, String> {
-    let mut parts = BTreeMap::new();
-    let mut name = "";
-    for line in text.lines() {
-        if let Some(next) = line.strip_prefix(";;; ") {
-            name = next.trim();
-            parts.insert(name, String::new());
-        } else {
-            let part: &mut String = parts.entry(name).or_default();
-            part.push_str(line);
-            part.push('\n');
-        }
-    }
-    parts
-}
-
 /// The component of a guest in `tests/guests`.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
-    let path = folder().join(format!("{name}.wat"));
-    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    assemble(name, &text, WIT)
+    crate::assembly::guest(&folder(), name)
 }
 
 /// The plain round robin from which the guests are made, with a mark that makes its digest its own.
@@ -51,19 +27,7 @@ pub(crate) fn round_robin(mark: &str) -> Vec<u8> {
 
 /// A component of a guest's text against some version of the contract.
 pub(crate) fn assemble(name: &str, text: &str, wit: &str) -> Vec<u8> {
-    let base = fs::read_to_string(folder().join("base.wat")).expect("base.wat");
-    let mut whole = parts(&base);
-    let template = whole.remove("").expect("the module");
-    whole.extend(parts(text));
-    let core = whole.iter().fold(template, |core, (part, body)| core.replace(&format!("{{{part}}}"), body.trim()));
-    let mut module = wat::parse_str(&core).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let mut resolve = Resolve::default();
-    let package = resolve.push_str("policy.wit", &wit.replace("@1.0.0", &format!("@{}", whole["version"].trim())));
-    let package = package.expect("the contract parses");
-    let world = resolve.select_world(&[package], Some("policy")).expect("the world is there");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("metadata");
-    let encoder = ComponentEncoder::default().validate(true).module(&module);
-    encoder.and_then(|mut e| e.encode()).unwrap_or_else(|e| panic!("{name}: {e:?}"))
+    crate::assembly::assemble(&folder(), name, text, wit)
 }
 
 /// A host for two workers.

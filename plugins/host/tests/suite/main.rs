@@ -1,6 +1,7 @@
 //! The host against guests of every kind. The guests stand in `tests/guests`; `guests_are_all_met` keeps each of them
 //! named by a test.
 
+mod assembly;
 mod budgets;
 mod compiling;
 mod contract;

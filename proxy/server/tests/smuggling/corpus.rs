@@ -23,9 +23,8 @@ pub(crate) struct Case {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// All cases.
-pub(crate) fn all() -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/smuggling/corpus");
+/// All cases of the corpus in that folder.
+pub(crate) fn all(folder: &Path) -> Vec<Case> {
     let mut files: Vec<_> =
         std::fs::read_dir(folder).expect("the corpus").map(|e| e.expect("readable").path()).collect();
     files.sort();

@@ -11,10 +11,17 @@ mod node;
 mod reader;
 mod side;
 
+use std::path::PathBuf;
+
 use client::{Outcome, Stop};
 use corpus::{Case, Verdict};
 use reader::Request;
 use side::Side;
+
+/// Where the corpus lies.
+fn folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/smuggling/corpus"))
+}
 
 /// What must hold of one side alone. Answers what does not.
 fn sound(side: &Side, outcome: &Outcome) -> Vec<String> {
@@ -115,7 +122,7 @@ fn told(name: &str, bytes: &[u8], wrong: &[String]) -> String {
 async fn each_class_is_refused_or_read_in_one_way() {
     let mut bench = Bench::new().await;
     let mut wrong = Vec::new();
-    for Case { name, verdict, bytes } in corpus::all() {
+    for Case { name, verdict, bytes } in corpus::all(&folder()) {
         let found = bench.run(&bytes, verdict).await;
         if !found.is_empty() {
             wrong.push(told(&name, &bytes, &found));
@@ -127,7 +134,7 @@ async fn each_class_is_refused_or_read_in_one_way() {
 #[tokio::test]
 async fn damaged_requests_are_refused_or_read_in_one_way() {
     let (seed, count) = mutate::plan();
-    let sound: Vec<Vec<u8>> = corpus::all()
+    let sound: Vec<Vec<u8>> = corpus::all(&folder())
         .into_iter()
         .filter(|case| matches!(case.verdict, Verdict::Carry(_)) && case.bytes.len() < 2000)
         .map(|case| case.bytes)
