@@ -23,7 +23,7 @@ bench: ## microbenchmarks: route, key, picks (Wasm beside native), membership
 peers: ## side by side with nginx and HAProxy; ARGS='--rounds 5 --scenario small' is handed on
 	@scripts/peers.sh $(ARGS)
 
-faults: ## nodes killed, policies and configurations swapped under load; ARGS='--only deaths' is handed on
+faults: ## every fault injected for real, expected against seen; ARGS='--only 1-11 --quick' is handed on
 	@scripts/faults.sh $(ARGS)
 
 lint: ## formatting, clippy, shellcheck; cargo-deny where it is installed

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# `make faults`: nodes killed, policies and configurations swapped, all under load; what clients notice. Arguments go to
-# `faults`.
+# `make faults`: every fault injected for real, one row after the other; what clients notice. Arguments go to `faults`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/need.sh
@@ -9,6 +8,10 @@ cd "$(dirname "$0")/.."
 need_build
 target=${CARGO_TARGET_DIR:-target}
 arguments=("$@")
+if [[ " $* " == *" --list "* || " $* " == *" --help "* ]]; then
+    cargo build --locked --workspace --bin faults
+    exec "$target/debug/faults" "$@"
+fi
 if [[ " $* " != *" --pointsman "* ]]; then
     echo "Building the proxy as it is shipped (fat LTO: several minutes the first time) ..."
     # --workspace, so that features are those of every other build and no dependency is built twice.

@@ -152,7 +152,7 @@ async fn run(arguments: &Arguments) -> Result<bool, String> {
         slack_ms: arguments.slack as f64,
         quick: arguments.quick,
     };
-    let chosen: Vec<rows::Row> = rows.into_iter().filter(|row| chosen.contains(&row.number)).collect();
+    let chosen: Vec<&rows::Row> = rows.into_iter().filter(|row| chosen.contains(&row.number)).collect();
     let played = table::play(&chosen, &terms).await;
     let mut fine = played.iter().all(|row| row.verdict.is_fine());
     let mut text = if played.is_empty() { String::new() } else { table::table(&played) };

@@ -25,7 +25,7 @@ pub(crate) struct Played {
 }
 
 /// Plays each; what it does stands on standard error, on a terminal while it does it.
-pub(crate) async fn play(rows: &[Row], terms: &Terms) -> Vec<Played> {
+pub(crate) async fn play(rows: &[&Row], terms: &Terms) -> Vec<Played> {
     let terminal = std::io::stderr().is_terminal();
     let mut played = Vec::new();
     for (at, row) in (1..).zip(rows) {
@@ -76,7 +76,7 @@ pub(crate) fn table(played: &[Played]) -> String {
 }
 
 /// What there is to select.
-pub(crate) fn list(rows: &[Row], measurements: &[&str]) -> String {
+pub(crate) fn list(rows: &[&Row], measurements: &[&str]) -> String {
     let mut text = String::new();
     for row in rows {
         let later = if let Run::Later(why) = row.run { format!(" (later: {why})") } else { String::new() };

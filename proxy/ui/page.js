@@ -145,7 +145,7 @@ function heard(event) {
   events.unshift(event);
   events.length = Math.min(events.length, 200);
   if (/reload|policy/.test(event.kind)) {
-    if (event.kind !== "reload-refused") refused = null;
+    if (!/refused$/.test(event.kind)) refused = null;
     changed = true;
   }
   if (drawing) return;

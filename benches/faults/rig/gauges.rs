@@ -1,5 +1,6 @@
 //! What can be read of a process from outside: its metrics, its memory, its descriptors, its share of a core.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The text of `/metrics`.
@@ -55,6 +56,20 @@ pub(crate) fn look(pid: u32) -> Result<Holds, String> {
     })
 }
 
+/// What its descriptors are, and how many of each: `socket`, `anon_inode:[eventpoll]`, a file's path.
+pub(crate) fn kinds(pid: u32) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+        let target = std::fs::read_link(entry.path()).map(|path| path.display().to_string()).unwrap_or_default();
+        let kind =
+            target.strip_suffix(']').and_then(|rest| rest.split_once(":[")).map_or(target.as_str(), |(kind, of)| {
+                if of.bytes().all(|byte| byte.is_ascii_digit()) { kind } else { target.as_str() }
+            });
+        *kinds.entry(kind.to_owned()).or_default() += 1;
+    }
+    kinds
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +91,10 @@ mod tests {
         let holds = look(std::process::id()).expect("it runs");
         assert!(holds.rss_kib > 0.0 && holds.descriptors > 2);
         assert!(look(0).is_err());
+        let kinds = kinds(std::process::id());
+        assert!(
+            kinds.values().sum::<usize>() > 2 && !kinds.keys().any(|kind| kind.starts_with("socket:[")),
+            "{kinds:?}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::rig::puppet::Entry;
-use crate::rig::{Puppet, Rig, until};
+use crate::rig::{Puppet, Rig, gauges, until};
 use crate::seen::Seen;
 
 /// How long memory and descriptors have to come back.
@@ -104,6 +104,16 @@ impl Rig {
         }
     }
 
+    /// Of what kind there are more descriptors than before.
+    fn more_open(&self) -> String {
+        let now = gauges::kinds(self.proxy.pid().unwrap_or(0));
+        let more = now.iter().filter_map(|(kind, count)| {
+            let before = self.kinds.get(kind).copied().unwrap_or(0);
+            (*count > before).then(|| format!(", {} more `{kind}`", count - before))
+        });
+        more.collect()
+    }
+
     /// The process lives, and holds no more than before.
     async fn recovered(&self, seen: &mut Seen) -> Result<(), String> {
         let lives = self.proxy.admin.get("/livez").await.is_ok_and(|answer| answer.status == 200);
@@ -126,7 +136,7 @@ impl Rig {
         seen.claim(
             "descriptors back",
             now.descriptors <= before.descriptors,
-            format!("{} of {}", now.descriptors, before.descriptors),
+            format!("{} of {}{}", now.descriptors, before.descriptors, self.more_open()),
         );
         Ok(())
     }

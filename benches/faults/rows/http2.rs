@@ -2,51 +2,52 @@
 
 use std::net::SocketAddr;
 
-use crate::rows::{Row, Run};
+use crate::rows::{Row, Run, row};
 
 mod floods;
 mod frames;
 mod heads;
 
-pub(super) fn rows() -> Vec<Row> {
-    let row =
-        |number, name, fault, expected, injector, run| Row { number, name, fault, expected, injector, needs: &[], run };
-    const FLOOD: &str = "≤ 64 KiB of head taken; memory bounded; closed or bounded";
-    vec![
-        row(
-            21,
-            "h2-to-h1",
-            "HTTP/2 to HTTP/1: CR/LF in values, TE, Connection, bad :path, length mismatch",
-            "reset or 400; never forwarded",
-            "raw frames",
-            Run::Now(|t| Box::pin(heads::forbidden(t))),
-        ),
-        row(
-            22,
-            "rapid-reset",
-            "rapid reset, MadeYouReset",
-            "closed within 1,000 resets, < 50 ms CPU; upstream work cancelled",
-            "raw frames",
-            Run::Now(|t| Box::pin(floods::resets(t))),
-        ),
-        row(
-            23,
-            "h2-head-floods",
-            "CONTINUATION and HPACK floods",
-            FLOOD,
-            "raw frames, nobody reads",
-            Run::Now(|t| Box::pin(floods::heads(t))),
-        ),
-        row(
-            24,
-            "h2-frame-floods",
-            "SETTINGS, PING, empty DATA floods; zero-window stall",
-            FLOOD,
-            "raw frames, nobody reads",
-            Run::Now(|t| Box::pin(floods::frames(t))),
-        ),
-    ]
-}
+const FLOOD: &str = "≤ 64 KiB of head taken; memory bounded; closed or bounded";
+
+pub(super) const ROWS: &[Row] = &[
+    row(
+        21,
+        "h2-to-h1",
+        "HTTP/2 to HTTP/1: CR/LF in values, TE, Connection, bad :path, length mismatch",
+        "reset or 400; never forwarded",
+        "raw frames",
+        &[],
+        Run::Now(|t| Box::pin(heads::forbidden(t))),
+    ),
+    row(
+        22,
+        "rapid-reset",
+        "rapid reset, MadeYouReset",
+        "closed within 1,000 resets, < 50 ms CPU; upstream work cancelled",
+        "raw frames",
+        &[],
+        Run::Now(|t| Box::pin(floods::resets(t))),
+    ),
+    row(
+        23,
+        "h2-head-floods",
+        "CONTINUATION and HPACK floods",
+        FLOOD,
+        "raw frames, nobody reads",
+        &[],
+        Run::Now(|t| Box::pin(floods::heads(t))),
+    ),
+    row(
+        24,
+        "h2-frame-floods",
+        "SETTINGS, PING, empty DATA floods; zero-window stall",
+        FLOOD,
+        "raw frames, nobody reads",
+        &[],
+        Run::Now(|t| Box::pin(floods::frames(t))),
+    ),
+];
 
 /// Reads an answer over HTTP/2, slowly at first; its length, or how it ended.
 pub(super) async fn body_of(to: SocketAddr, path: String) -> Result<usize, String> {

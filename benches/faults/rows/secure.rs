@@ -7,31 +7,29 @@ use tokio::net::TcpStream;
 
 use crate::Terms;
 use crate::rig::{Cause, Puppet, Rig, Setup};
-use crate::rows::{Row, Run};
+use crate::rows::{Row, Run, row};
 use crate::seen::Seen;
 
-pub(super) fn rows() -> Vec<Row> {
-    let row =
-        |number, name, fault, expected, injector, run| Row { number, name, fault, expected, injector, needs: &[], run };
-    vec![
-        row(
-            25,
-            "tls-garbage",
-            "TLS garbage, cut hello, plain text on a TLS port",
-            "alert or close at the handshake timeout",
-            "raw bytes",
-            Run::Now(|t| Box::pin(garbage(t))),
-        ),
-        row(
-            26,
-            "websocket",
-            "WebSocket: bad and huge frames, idle, node dies",
-            "passed as they are; both sides closed; idle timeout",
-            "raw bytes over an echo",
-            Run::Now(|t| Box::pin(sockets(t))),
-        ),
-    ]
-}
+pub(super) const ROWS: &[Row] = &[
+    row(
+        25,
+        "tls-garbage",
+        "TLS garbage, cut hello, plain text on a TLS port",
+        "alert or close at the handshake timeout",
+        "raw bytes",
+        &[],
+        Run::Now(|t| Box::pin(garbage(t))),
+    ),
+    row(
+        26,
+        "websocket",
+        "WebSocket: bad and huge frames, idle, node dies",
+        "passed as they are; both sides closed; idle timeout",
+        "raw bytes over an echo",
+        &[],
+        Run::Now(|t| Box::pin(sockets(t))),
+    ),
+];
 
 /// Sends bytes and waits for the end; what was said, and when it ended.
 async fn ended(to: std::net::SocketAddr, bytes: &[u8]) -> Result<(Vec<u8>, Option<Duration>), String> {

@@ -14,17 +14,15 @@ use crate::seen::Seen;
 /// How long requests may take after SIGTERM here.
 const GRACE: Duration = Duration::from_secs(4);
 
-pub(super) fn rows() -> Vec<Row> {
-    vec![Row {
-        number: 50,
-        name: "sigterm",
-        fault: "SIGTERM with requests and streams in flight",
-        expected: "readyz red first; Connection: close, two GOAWAYs, deadline, then cut",
-        injector: "SIGTERM",
-        needs: &[],
-        run: Run::Now(|terms| Box::pin(terminated(terms))),
-    }]
-}
+pub(super) const ROWS: &[Row] = &[Row {
+    number: 50,
+    name: "sigterm",
+    fault: "SIGTERM with requests and streams in flight",
+    expected: "readyz red first; Connection: close, two GOAWAYs, deadline, then cut",
+    injector: "SIGTERM",
+    needs: &[],
+    run: Run::Now(|terms| Box::pin(terminated(terms))),
+}];
 
 /// Asks on one kept connection until it is told to close; how it was told, and every status before.
 async fn polite(to: std::net::SocketAddr) -> (bool, Vec<u16>) {
@@ -38,6 +36,18 @@ async fn polite(to: std::net::SocketAddr) -> (bool, Vec<u16>) {
         }
     }
     (told, statuses)
+}
+
+/// Whoever balances over several proxies must see it before anybody is refused.
+async fn red_first(rig: &Rig, seen: &mut Seen) {
+    let red = until(Duration::from_secs(1), || async {
+        rig.proxy.admin.get("/readyz").await.is_ok_and(|answer| answer.status == 503)
+    });
+    let red = red.await;
+    seen.claim("readyz turns red", red, if red { "yes" } else { "no" });
+    let then = Request::get("/fault/x").send(rig.proxy.addr()).await;
+    let status = then.as_ref().map_or(0, |answer| answer.status);
+    seen.claim("red first: a request that comes then is served", status == 200, status);
 }
 
 async fn terminated(terms: &Terms) -> Result<Seen, String> {
@@ -68,14 +78,7 @@ async fn terminated(terms: &Terms) -> Result<Seen, String> {
         let _ = tokio::time::timeout(GRACE * 3, h2.read_to_end(&mut all)).await;
         all
     });
-    let red = until(Duration::from_secs(1), || async {
-        rig.proxy.admin.get("/readyz").await.is_ok_and(|answer| answer.status == 503)
-    });
-    let red = red.await;
-    seen.claim("readyz turns red", red, if red { "yes" } else { "no" });
-    let accepts = Request::get("/fault/x").send(to).await;
-    let status = accepts.as_ref().map_or(0, |answer| answer.status);
-    seen.claim("red first: a request that comes then is served", status == 200, status);
+    red_first(&rig, &mut seen).await;
     let slow = slow.await.map_err(|problem| problem.to_string())?;
     seen.same("a request under way", slow.as_ref().map_or(0, |answer| answer.status), 200);
     let (told, statuses) = kept.await.map_err(|problem| problem.to_string())?;

@@ -258,6 +258,7 @@ impl Reloader {
             Ok(compiled) => compiled,
             Err(problem) => {
                 self.parts.metrics.reloaded("refused", world.load().generation);
+                self.parts.bus.tell("policy-refused", "", "", format!("policy `{name}`: {problem}"));
                 return refuse(problem);
             }
         };

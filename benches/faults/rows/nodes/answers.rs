@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::Terms;
-use crate::rig::{Cause, Harm, Manner, Puppet, Setup, Wire};
+use crate::rig::{Cause, Harm, Manner, Puppet, Rig, Setup, Wire};
 use crate::rows::running;
 use crate::seen::Seen;
 
@@ -98,6 +98,21 @@ pub(super) async fn malformed(terms: &Terms) -> Result<Seen, String> {
     Ok(seen)
 }
 
+async fn all_down(rig: &Rig, seen: &mut Seen, nodes: &[Puppet]) -> Result<(), String> {
+    nodes.iter().for_each(|node| node.healthy(false));
+    rig.standing("fault-1", "down").await?;
+    rig.standing("fault-2", "down").await?;
+    let began = Instant::now();
+    let statuses: Vec<u16> =
+        vec![rig.ask("GET", "/fault/x").await.status(), rig.ask("POST", "/fault/x").await.status()];
+    let took = began.elapsed() / 2;
+    seen.same("all down", statuses, vec![503, 503]);
+    seen.note(format!("refused in {:.1} ms (10 granted)", took.as_secs_f64() * 1e3));
+    let any = [rig.ask("GET", "/any/x").await.status(), rig.ask("POST", "/any/x").await.status()];
+    seen.same("try-any: GET, POST", any, [200, 503]);
+    Ok(())
+}
+
 pub(super) async fn flapping(terms: &Terms) -> Result<Seen, String> {
     let mut seen = Seen::default();
     let nodes = [Puppet::start("fault-1").await?, Puppet::start("fault-2").await?];
@@ -134,17 +149,7 @@ pub(super) async fn flapping(terms: &Terms) -> Result<Seen, String> {
     seen.at_most("changes while it flapped", moved, f64::from(flaps * 2));
     let flapped = load.stop_and_finish().await;
     seen.same("failed while it flapped", flapped.failed, 0);
-    nodes.iter().for_each(|node| node.healthy(false));
-    rig.standing("fault-1", "down").await?;
-    rig.standing("fault-2", "down").await?;
-    let began = Instant::now();
-    let statuses: Vec<u16> =
-        vec![rig.ask("GET", "/fault/x").await.status(), rig.ask("POST", "/fault/x").await.status()];
-    let took = began.elapsed() / 2;
-    seen.same("all down", statuses, vec![503, 503]);
-    seen.note(format!("refused in {:.1} ms (10 granted)", took.as_secs_f64() * 1e3));
-    let any = [rig.ask("GET", "/any/x").await.status(), rig.ask("POST", "/any/x").await.status()];
-    seen.same("try-any: GET, POST", any, [200, 503]);
+    all_down(&rig, &mut seen, &nodes).await?;
     seen.failed = flapped.failed + 3;
     let causes = [
         Cause {

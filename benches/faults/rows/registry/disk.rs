@@ -69,38 +69,23 @@ pub(super) async fn full(terms: &Terms) -> Result<Seen, String> {
         async move { admin.put(&path, &body).await.map_err(|problem| problem.to_string()) }
     };
     seen.same("before: a join", join(1).await?.status, 201);
-    for (number, name) in [(2, "full"), (3, "read-only")] {
-        if name == "full" {
-            disk.fill()
-        } else {
-            disk.remount("ro")?
+    disk.fill();
+    // The log may have some bytes left in its last page: join until the disk says no.
+    let mut last = join(1000).await?;
+    for more in 1..200 {
+        if last.status == 503 {
+            break;
         }
-        // The log may have some bytes left in its last page: join until the disk says no.
-        let mut last = join(number * 1000).await?;
-        for more in 1..200 {
-            if last.status == 503 {
-                break;
-            }
-            last = join(number * 1000 + more).await?;
-        }
-        seen.claim(
-            format!("{name}: a join is refused aloud"),
-            last.status == 503 && last.text().contains("storage"),
-            last.status,
-        );
-        let read = rig.proxy.admin.get("/v1/services").await.map_err(|problem| problem.to_string())?.status;
-        seen.same(format!("{name}: reads"), read, 200);
-        seen.same(format!("{name}: traffic"), rig.ask("GET", "/fault/x").await.status(), 200);
-        if name == "full" {
-            disk.free()
-        } else {
-            disk.remount("rw")?
-        }
-        let again =
-            crate::rig::until(Duration::from_secs(20), || async { join(number).await.is_ok_and(|a| a.status == 201) });
-        let again = again.await;
-        seen.claim(format!("{name}: then it is writable again"), again, if again { "yes" } else { "no" });
+        last = join(1000 + more).await?;
     }
+    seen.claim("full: a join is refused aloud", last.status == 503 && last.text().contains("storage"), last.status);
+    let read = rig.proxy.admin.get("/v1/services").await.map_err(|problem| problem.to_string())?.status;
+    seen.same("full: reads", read, 200);
+    seen.same("full: traffic", rig.ask("GET", "/fault/x").await.status(), 200);
+    disk.free();
+    let again = crate::rig::until(Duration::from_secs(20), || async { join(2).await.is_ok_and(|a| a.status == 201) });
+    let again = again.await;
+    seen.claim("full: then it is writable again", again, if again { "yes" } else { "no" });
     let before = ids(&rig.proxy).await?;
     rig.hush(&mut seen).await;
     rig.proxy.kill().await.map_err(|problem| problem.to_string())?;
@@ -108,9 +93,31 @@ pub(super) async fn full(terms: &Terms) -> Result<Seen, String> {
     seen.same("after kill -9: the same nodes", ids(&rig.proxy).await?, before);
     let damaged = rig.proxy.said().contains("registry-damaged");
     seen.claim("no torn file", !damaged, if damaged { "damaged" } else { "none" });
+    read_only(terms, &mut seen).await?;
     let cause = Cause { metric: "", labels: &[], log: &["registry-unwritable"] };
     rig.judge(&mut seen, &[&node], Vec::new(), &[cause]).await?;
     Ok(seen)
+}
+
+/// A file system that has open files cannot be made read-only by hand; one that is so from the start can be had.
+async fn read_only(terms: &Terms, seen: &mut Seen) -> Result<(), String> {
+    let disk = Disk::mount()?;
+    disk.remount("ro")?;
+    let yaml = format!(
+        "listeners: [{{ address: \"@listen@\" }}]\nadmin: {{ address: \"@admin@\" }}\naccess_log: off\n\
+         registry: {{ store: embedded, path: {}/registry }}\nservices: {{ fault: {{}} }}\n\
+         routes: [{{ match: {{}}, service: fault }}]\n",
+        disk.path()
+    );
+    let end = Proxy::start_unready(ProxyOptions::new(&terms.pointsman, &yaml)).await;
+    let said = end.err().map(|problem| problem.to_string()).unwrap_or_default();
+    let told = said.contains("it ended") || said.contains("exit status");
+    seen.claim(
+        "read-only at start: said aloud",
+        told && said.contains(&disk.path()),
+        said.lines().last().unwrap_or("it started"),
+    );
+    Ok(())
 }
 
 async fn ids(proxy: &Proxy) -> Result<Vec<String>, String> {

@@ -13,9 +13,9 @@ use crate::Terms;
 use crate::rig::{Cause, Puppet, Rig, Setup, until};
 use crate::seen::Seen;
 
-/// Sets the soft and hard bound of a running process.
+/// Sets the soft bound of a running process; the hard one stays, so that it can be raised again.
 fn limit(pid: u32, nofile: usize) -> Result<(), String> {
-    let output = Command::new("prlimit").args([format!("--pid={pid}"), format!("--nofile={nofile}:{nofile}")]).output();
+    let output = Command::new("prlimit").args([format!("--pid={pid}"), format!("--nofile={nofile}:")]).output();
     let output = output.map_err(|problem| format!("prlimit: {problem}"))?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }

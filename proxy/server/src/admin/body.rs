@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads the whole body.
 pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    // What is announced as too large is not even kept up to the limit.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let kept = if announced > limit { 0 } else { limit };
     let reading = async {
         let mut chunks = body.into_data_stream();
         let mut whole = BytesMut::new();
@@ -34,7 +37,7 @@ pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
                 )
             })?;
             length += chunk.len();
-            if length <= limit {
+            if length <= kept {
                 whole.extend_from_slice(&chunk);
             } else if length > limit.saturating_mul(2) {
                 break;

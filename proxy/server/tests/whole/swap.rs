@@ -52,6 +52,7 @@ async fn a_module_that_is_no_policy_is_refused_and_the_old_one_serves() {
         assert!([400, 422].contains(&answer.status), "{}", answer.text());
         assert!(answer.text().contains(says), "{}", answer.text());
     }
+    proxy.has_said("policy-refused service= node= policy `round-robin`").await.expect("told in the log, too");
     assert_eq!(Request::get("/echo").send(proxy.addr()).await.expect("answered").status, 200);
 }
 
