@@ -38,6 +38,7 @@ mod identity;
 mod manner;
 mod mirror;
 mod outcome;
+mod reserve;
 mod stream;
 mod tls;
 mod trip;

@@ -165,11 +165,11 @@ pub(super) async fn frames(terms: &Terms) -> Result<Seen, String> {
     let mut seen = Seen::default();
     let node = Puppet::start("fault-1").await?;
     let rig = rig(terms, &node).await?;
-    let setting = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0xff, 0xff]).repeat(20);
-    let ping = frame(PING, 0, 0, &[7; 8]).repeat(20);
+    let setting = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0xff, 0xff]).repeat(200);
+    let ping = frame(PING, 0, 0, &[7; 8]).repeat(200);
     let block = head("POST", "/fault/x", &[]);
     for (name, bytes) in [("SETTINGS", &setting), ("PING", &ping)] {
-        let end = flood(rig.proxy.addr(), 20_000, false, |_| bytes.clone()).await?;
+        let end = flood(rig.proxy.addr(), 10_000, false, |_| bytes.clone()).await?;
         judge_end(&mut seen, &rig, name, &end)?;
     }
     let empty = |n: u32| {

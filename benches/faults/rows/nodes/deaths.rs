@@ -70,6 +70,7 @@ pub(super) async fn killed(terms: &Terms) -> Result<Seen, String> {
 }
 
 pub(super) async fn mid_body(terms: &Terms) -> Result<Seen, String> {
+    const WHOLE: usize = 64 << 20;
     let mut seen = Seen::default();
     let (_folder, mut nodes) = three()?;
     let chunked = Puppet::start("chunked-1").await?;
@@ -78,7 +79,6 @@ pub(super) async fn mid_body(terms: &Terms) -> Result<Seen, String> {
         .listener("http2: on")
         .start(terms)
         .await?;
-    const WHOLE: usize = 64 << 20;
     let mut stream = open(&rig, &format!("/fault/bytes/{WHOLE}")).await?;
     let mut start = vec![0; 1 << 20];
     stream.read_exact(&mut start).await.map_err(|problem| problem.to_string())?;

@@ -17,7 +17,7 @@ use super::gateway::Gateway;
 use super::manner::{Manner, Manners};
 use super::stream::ClientStream;
 use super::tls::Secure;
-use super::{Shared, announced, http2};
+use super::{Shared, announced, http2, reserve};
 use crate::world::clock;
 
 /// A reload opens its sockets before it is live, and is live or gives up well within this.
@@ -62,6 +62,9 @@ pub(super) fn carry(socket: TcpStream, client: SocketAddr, address: SocketAddr, 
         // The client is gone already.
         log::debug!("{client}: {error}");
         return;
+    }
+    if reserve::is_touched(&socket) {
+        return welcome.shared.metrics.connection_refused("descriptors");
     }
     welcome.shared.metrics.connections().inc();
     let arrival = Arrival {
