@@ -93,6 +93,9 @@ impl Results {
             "- command: `make faults`{}; every figure is in raw.json",
             if *quick { " with `--quick`: to see that it works, not to quote" } else { "" }
         );
+        if self.verdicts.is_empty() {
+            return text;
+        }
         let _ = writeln!(
             text,
             "- three `demo-node` processes joined through the registry, checked every 100 ms (timeout 50 ms, fall 2, rise 2); \

@@ -79,7 +79,8 @@ pub(super) async fn refused(terms: &Terms) -> Result<Seen, String> {
     }
     let generation = rig.moved("pointsman_policy_swaps_total", &["policy=\"bad\""]).await?;
     seen.at_most("versions that went live", generation, if terms.quick { 0.0 } else { 1.0 });
-    let cause = Cause { metric: "pointsman_reloads_total", labels: &["outcome=\"refused\""], log: &["reload-refused"] };
+    let cause =
+        Cause { metric: "pointsman_reloads_total", labels: &["outcome=\"refused\""], log: &["policy-refused", "bad"] };
     rig.judge(&mut seen, &[&node], Vec::new(), &[cause]).await?;
     Ok(seen)
 }
