@@ -57,6 +57,9 @@ pub struct Options {
     pub linger: Duration,
     /// From when a tunnel has to end (the proxy stops, its node drains) until it is cut. Default 10 s.
     pub tunnel_grace: Duration,
+    /// Whether HTTP/2 is spoken on the same socket by prior knowledge. What is no request line then may be a preface gone
+    /// wrong, and is not answered: HTTP/1.1 would be read as a frame (RFC 9113 §3.4). Default false.
+    pub prior_knowledge: bool,
     /// Whether only upgrades are carried, and all else handed over. Default false.
     pub upgrades_only: bool,
     /// Idle connections kept per node and worker thread. Default 512.
@@ -75,6 +78,7 @@ impl Default for Options {
             keep_alive: Duration::from_secs(75),
             linger: Duration::from_secs(2),
             tunnel_grace: Duration::from_secs(10),
+            prior_knowledge: false,
             upgrades_only: false,
             pool_per_node: 512,
             pool_per_worker: 2048,

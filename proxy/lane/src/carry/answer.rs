@@ -41,6 +41,9 @@ impl<T: Trip> Work<T> {
             self.ending = Ending::Rejected;
         } else {
             at.lane.traffic().reject(flaw, at.peer, &mut self.page);
+            if flaw == Flaw::RequestLine && at.lane.options().prior_knowledge {
+                return Turn::Done(After::Linger);
+            }
         }
         self.status = self.page.status;
         self.close = true;

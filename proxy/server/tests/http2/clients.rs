@@ -2,6 +2,8 @@
 
 use pointsman_demo::client;
 use pointsman_demo::node::{self, NodeOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::stage::{Client, counted, get, post, proxy};
 
@@ -92,4 +94,24 @@ async fn a_proxy_that_stops_finishes_what_runs() {
     drop(clients);
     let mut proxy = proxy;
     assert_eq!(proxy.ended().await.expect("ended"), Some(0));
+}
+
+#[tokio::test]
+async fn what_is_neither_protocol_ends_without_an_answer_that_one_would_misread() {
+    let node = node::start(NodeOptions::new("n1")).expect("a node");
+    let proxy = proxy(node.addr, "http2: on", "").await;
+    for &listener in &proxy.listeners {
+        for (sent, answered) in [
+            ("INVALID CONNECTION PREFACE\r\n\r\n", ""),
+            ("GET / HTTP/9.9\r\n\r\n", "HTTP/1.1 505 "),
+            ("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 "),
+        ] {
+            let mut stream = TcpStream::connect(listener).await.expect("connected");
+            stream.write_all(sent.as_bytes()).await.expect("written");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.expect("an orderly end");
+            assert!(answer.starts_with(answered) && answer.is_empty() == answered.is_empty(), "{sent:?}: {answer}");
+        }
+    }
+    assert_eq!(node.stats().requests, 0);
 }
