@@ -105,7 +105,7 @@ impl RequestFacts for Plain {
         let mut values = self.headers.iter().filter(|(known, _)| known == name);
         match (values.next(), values.next()) {
             (None, _) => HeaderValue::Absent,
-            (Some((_, value)), None) => HeaderValue::One(value.trim()),
+            (Some((_, value)), None) => HeaderValue::One(value.trim_matches([' ', '\t'])),
             _ => HeaderValue::Ambiguous,
         }
     }

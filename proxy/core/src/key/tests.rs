@@ -69,6 +69,8 @@ fn a_cookie_is_found_among_others() {
     assert_eq!(key(&rule, &with_header("cookie", "xsid=1; SID=2")), None);
     assert_eq!(key(&rule, &with_header("cookie", "sid=1; sid=2")), None);
     assert_eq!(key(&rule, &with_header("cookie", "sid=")), None);
+    // Only what the grammar lets stand around a pair is no part of it (RFC 9110 §5.6.3).
+    assert_eq!(key(&rule, &with_header("cookie", "a=1;\tsid= \u{a0}7 ;")).as_deref(), Some("\u{a0}7"));
 }
 
 #[test]

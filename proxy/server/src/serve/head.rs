@@ -104,12 +104,27 @@ impl RequestFacts for Head<'_> {
         match (values.next(), values.next()) {
             (None, _) => HeaderValue::Absent,
             (Some(value), None) => std::str::from_utf8(value.as_bytes())
-                .map_or(HeaderValue::Ambiguous, |text| HeaderValue::One(text.trim())),
+                .map_or(HeaderValue::Ambiguous, |text| HeaderValue::One(text.trim_matches([' ', '\t']))),
             _ => HeaderValue::Ambiguous,
         }
     }
 
     fn client(&self) -> Option<IpAddr> {
         self.client
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the lane has it, or a key would depend on who carries the request.
+    #[test]
+    fn a_value_loses_blanks_and_no_other_white_space() {
+        let mut head = RequestHeader::build("GET", b"/", None).expect("a head");
+        let value = http::HeaderValue::from_bytes("\t \u{a0}7\u{2003} ".as_bytes()).expect("a value");
+        head.append_header("x-key", value).expect("appended");
+        let head = Head { head: &head, client: None };
+        assert_eq!(head.header("x-key"), HeaderValue::One("\u{a0}7\u{2003}"));
     }
 }
