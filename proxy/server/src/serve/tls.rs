@@ -11,6 +11,7 @@ use pointsman_lane::{Peer, Stream};
 use rustls::crypto::ring;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, version};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -23,6 +24,9 @@ mod secured;
 /// The protocols that clients may choose from (RFC 7301 §6).
 const H2: &[u8] = b"h2";
 const HTTP11: &[u8] = b"http/1.1";
+
+/// How long a client may go on sending after a handshake that failed; the lane waits as long after a last answer.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What a handshake needs.
 pub(super) struct Tls {
@@ -74,9 +78,13 @@ impl Tls {
 
     /// Shakes hands. The error is why not, as metrics name it; the client has been sent an alert where it can read one.
     pub(super) async fn shake(&self, socket: TcpStream, client: SocketAddr) -> Result<Secure, &'static str> {
-        let stream = match tokio::time::timeout(self.patience, self.acceptor.accept(socket)).await {
+        let shaking = self.acceptor.accept(socket).into_fallible();
+        let stream = match tokio::time::timeout(self.patience, shaking).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(label(&error)),
+            Ok(Err((error, socket))) => {
+                linger(socket).await;
+                return Err(label(&error));
+            }
             Err(_) => return Err("timeout"),
         };
         let session = stream.get_ref().1;
@@ -86,6 +94,18 @@ impl Tls {
         let peer = Peer { address: client, subject, secure: true };
         Ok(Secure { stream: Stream::Secured(Box::new(Ciphered(stream))), peer, http2 })
     }
+}
+
+/// Lets a client read its alert: a socket that is closed with bytes unread resets the connection, which takes the alert with it.
+async fn linger(mut socket: TcpStream) {
+    let discard = async {
+        socket.shutdown().await?;
+        let mut room = [0; 1024];
+        while socket.read(&mut room).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Whoever is gone, or does not end, needs no alert.
+    let _ = tokio::time::timeout(LINGER, discard).await;
 }
 
 /// Why a handshake failed: one of a fixed list.

@@ -131,6 +131,18 @@ async fn what_is_not_tls_ends_and_is_counted() {
 }
 
 #[tokio::test]
+async fn an_alert_is_not_lost_to_what_the_client_still_sends() {
+    let stage = Stage::site(&Authority::new()).await;
+    let mut stream = TcpStream::connect(stage.proxy.addr()).await.expect("connected");
+    stream.write_all(&[0xff; 1 << 18]).await.expect("written");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("an orderly end");
+    assert_eq!(answer.first(), Some(&21), "an alert (RFC 8446 section 6)");
+    drop(stream);
+    stage.counted("pointsman_tls_handshakes_total{result=\"not-tls\"} 1").await;
+}
+
+#[tokio::test]
 async fn who_never_finishes_the_handshake_is_let_go() {
     let authority = Authority::new();
     let pair = authority.issue(&["site.example"]);
