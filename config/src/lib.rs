@@ -12,6 +12,9 @@ use plan::Plan;
 pub mod certificates;
 mod check;
 mod env;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod plan;
 pub mod problem;
 mod raw;

@@ -19,6 +19,9 @@ mod cpu;
 mod digest;
 mod engine;
 mod functions;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod instance;
 mod limits;

@@ -9,6 +9,9 @@
 pub mod body;
 pub mod facts;
 pub mod flaw;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hand_over;
 pub mod head;
 pub mod options;

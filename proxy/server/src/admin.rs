@@ -23,6 +23,9 @@ mod config;
 mod events;
 mod explain;
 mod fields;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod join;
 mod nodes;

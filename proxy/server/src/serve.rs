@@ -45,6 +45,9 @@ mod trip;
 mod worker;
 
 use door::Door;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub use guard::fuzz;
 use manner::Desk;
 pub use manner::Renewed;
 use worker::{Order, Orders};

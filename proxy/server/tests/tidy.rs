@@ -79,7 +79,7 @@ fn root() -> PathBuf {
 fn sources() -> Vec<(String, String)> {
     let root = root();
     let mut files = Vec::new();
-    for top in ["config", "plugins", "policies", "proxy", "demo", "benches"] {
+    for top in ["config", "plugins", "policies", "proxy", "demo", "benches", "fuzz"] {
         collect(&root.join(top), &mut files);
     }
     assert!(files.len() > 30, "found only {} files: the walk is broken", files.len());

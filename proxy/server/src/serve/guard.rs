@@ -27,6 +27,10 @@ use tokio::io::ReadBuf;
 use super::frames::Cause;
 use super::manner::judged_by;
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
+
 /// What pingora reads in place of a head that is refused, so that the refusal takes the way of all refusals: counted,
 /// logged and explained. It never leaves the gateway.
 const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n";

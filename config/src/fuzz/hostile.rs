@@ -2,27 +2,10 @@
 
 use std::path::Path;
 
-use pointsman_config::{Source, load, parse};
 use proptest::prelude::*;
 
-/// Parses, and renders what comes out. Returns whether it was a plan.
-fn survives(text: &str) -> bool {
-    let long = |name: &str| name.starts_with('L').then(|| "x".repeat(100_000));
-    match parse(text, Path::new("etc/hostile.yaml"), &long, &["round-robin", "customer-modulo"]) {
-        Ok(plan) => {
-            assert!(serde_json::to_string(&plan).is_ok());
-            true
-        }
-        Err(problems) => {
-            assert!(!problems.list.is_empty() && problems.list.len() <= 100);
-            let shown = problems.render(true);
-            assert!(shown.len() < 400 * 1024, "{} bytes for the reader", shown.len());
-            let plain = problems.render(false);
-            assert!(!plain.contains('\x1b'), "the file reaches the terminal: {plain:?}");
-            false
-        }
-    }
-}
+use super::survives;
+use crate::{Source, load, parse};
 
 /// Words of key rules and owners.
 const RULES: [&str; 30] = [
@@ -165,7 +148,7 @@ proptest! {
 
     #[test]
     fn a_good_file_with_bytes_changed_is_answered(at in 0_usize..2000, with in "\\PC{0,3}", cut in 0_usize..20) {
-        let good = include_str!("golden/good/everything.yaml");
+        let good = include_str!("../../tests/golden/good/everything.yaml");
         let from = good.floor_char_boundary(at.min(good.len()));
         let to = good.floor_char_boundary((from + cut).min(good.len()));
         survives(&format!("{}{with}{}", &good[..from], &good[to.max(from)..]));
