@@ -12,6 +12,7 @@ use crate::raw::Node;
 use fields::{Fields, Known};
 
 mod access_log;
+mod admin;
 mod client;
 mod course;
 mod eject;
@@ -126,25 +127,29 @@ pub(crate) fn plan(root: &Node, checks: &Checks, known_policies: &[&str]) -> Pla
     names.sort_unstable();
     names.dedup();
     let (services, service_names) = services::services(&file, &names);
-    let (listeners, admin) = listeners::listeners(&file);
+    let (listeners, mut taken) = listeners::listeners(&file);
+    let registry = registry::registry(&file);
     Plan {
         file: checks.source.file().to_owned(),
         listeners,
-        admin,
+        admin: admin::admin(&file, &mut taken, &service_names, &registry),
         trusted_proxies: trusted::trusted_proxies(&file),
         forwarded_headers: trusted::forwarded_headers(&file),
         trusted_header: trusted::trusted_header(&file),
         access_log: access_log::access_log(&file),
-        registry: registry::registry(&file),
+        registry,
         routes: routes::routes(&file, &service_names),
         policies,
         services,
     }
 }
 
-/// Reports what is wrong with the files that a plan names.
-pub(crate) fn files(plan: &Plan, checks: &Checks) {
-    for tls in plan.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+/// Reads the hashes of tokens, and reports what is wrong with the files that a plan names.
+pub(crate) fn files(plan: &mut Plan, checks: &Checks) {
+    if let Some(admin) = &mut plan.admin {
+        admin::read_hashes(admin, checks);
+    }
+    for tls in plan.served_over_tls() {
         for certificate in &tls.certificates {
             if let Err(flaw) = certificates::identity(certificate) {
                 checks.report(certificate.mark, flaw.message, flaw.hint);

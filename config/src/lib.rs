@@ -18,10 +18,12 @@ pub mod fuzz;
 pub mod plan;
 pub mod problem;
 mod raw;
+mod redact;
 mod units;
 mod yaml;
 
 pub use problem::{Problem, Problems, Source};
+pub use redact::redact;
 
 /// Reads and checks a configuration file and the certificates that it names, with variables from the process's
 /// environment.
@@ -50,9 +52,9 @@ impl Source {
         let mut root = yaml::read(self).map_err(|problem| Problems::from(vec![problem]))?;
         let checks = Checks::new(self);
         env::fill(&mut root, env, &checks);
-        let plan = check::plan(&root, &checks, known_policies);
+        let mut plan = check::plan(&root, &checks, known_policies);
         if self.is_on_disk() {
-            check::files(&plan, &checks);
+            check::files(&mut plan, &checks);
         }
         checks.finish().map(|()| plan)
     }

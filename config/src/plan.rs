@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::units::{serialize_duration, serialize_optional_duration};
 
+mod admin;
 mod client;
 mod key;
 mod network;
@@ -22,6 +23,7 @@ mod route;
 mod tls;
 mod told;
 
+pub use admin::{Admin, Audit, OnAuditError, Role, Token, TokenHash};
 pub use client::{ClientLimits, Http2Limits};
 pub use key::{
     BodyPlace, DEFAULT_BODY_LIMIT, KeyPart, KeyRule, KeySource, KeyStep, NoKey, Otherwise, PathTemplate, Repeated,
@@ -72,6 +74,19 @@ pub enum TrustedHeader {
     Forwarded,
 }
 
+impl Plan {
+    /// How TLS is spoken at each address that speaks it: those of listeners, and the operators'.
+    pub fn served_over_tls(&self) -> impl Iterator<Item = &Tls> {
+        let listeners = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        listeners.chain(self.admin.iter().filter_map(|admin| admin.tls.as_ref()))
+    }
+
+    /// Every file with the hash of a token.
+    pub fn hash_files(&self) -> impl Iterator<Item = &std::path::Path> {
+        self.admin.iter().flat_map(|admin| &admin.tokens).filter_map(|token| token.hash_file.as_deref())
+    }
+}
+
 /// A position in the YAML file, both 1-based. Line 0: unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Mark {
@@ -98,15 +113,6 @@ pub struct Listener {
     pub limits: ClientLimits,
     /// Where the address stands.
     pub mark: Mark,
-}
-
-/// The operators' API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Admin {
-    /// Address; loopback unless a token file is given.
-    pub address: SocketAddr,
-    /// File whose first line is the bearer token.
-    pub token_file: Option<PathBuf>,
 }
 
 /// Where the access log goes.

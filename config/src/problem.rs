@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::plan::Mark;
+use crate::redact;
 
 /// Bytes that a configuration file may have.
 pub const MAX_FILE: u64 = 4 << 20;
@@ -80,7 +81,7 @@ impl Source {
             excerpt: self
                 .line(mark.line)
                 .filter(|line| !line.trim().is_empty())
-                .map(|line| Excerpt::of(line, mark.column)),
+                .map(|line| Excerpt::of(&redact::line(line), mark.column)),
         }
     }
 

@@ -1,16 +1,15 @@
-//! `listeners`, `admin` and `lane`: where the proxy accepts requests and operators.
+//! `listeners` and `lane`: where the proxy accepts requests.
 
 use std::net::SocketAddr;
 
 use super::fields::{Fields, Known};
 use super::{client, tls};
-use crate::plan::{Admin, Listener, Mark};
+use crate::plan::{Listener, Mark};
 
 const LISTENER: Known = Known { fields: &["address", "tls", "http2", "lane", "proxy_protocol", "limits"], later: &[] };
-const ADMIN: Known = Known { fields: &["address", "token_file"], later: &[] };
 
-/// The listeners and the admin listener; all addresses differ.
-pub(crate) fn listeners(file: &Fields) -> (Vec<Listener>, Option<Admin>) {
+/// The listeners, and the addresses that they take; all differ.
+pub(crate) fn listeners(file: &Fields) -> (Vec<Listener>, Vec<(SocketAddr, Mark)>) {
     let lane = file.switch("lane").unwrap_or(true);
     let items = file.list("listeners");
     if file.is_mapping && items.is_empty() && file.get("listeners").is_none_or(|node| node.kind() == "a list") {
@@ -39,25 +38,11 @@ pub(crate) fn listeners(file: &Fields) -> (Vec<Listener>, Option<Admin>) {
             listeners.push(Listener { address, tls, http2, lane, proxy_protocol, limits, mark });
         }
     }
-    (listeners, admin(file, &mut taken))
-}
-
-fn admin(file: &Fields, taken: &mut Vec<(SocketAddr, Mark)>) -> Option<Admin> {
-    let fields = Fields::open(file.checks, file.get("admin")?, "`admin`", &ADMIN);
-    let token_file = fields.path("token_file");
-    fields.require("address");
-    let address = fields.address("address", false)?;
-    claim(&fields, address, taken);
-    if !address.ip().is_loopback() && !fields.has("token_file") {
-        let hint = "name a `token_file` whose first line is the bearer token, or listen on 127.0.0.1";
-        let message = format!("the admin API would be open to anyone who reaches {address}");
-        fields.checks.report(fields.get("address")?.mark, message, hint);
-    }
-    Some(Admin { address, token_file })
+    (listeners, taken)
 }
 
 /// Reports an address that another socket of this file holds. Port 0 is a new port each time.
-fn claim(fields: &Fields, address: SocketAddr, taken: &mut Vec<(SocketAddr, Mark)>) {
+pub(super) fn claim(fields: &Fields, address: SocketAddr, taken: &mut Vec<(SocketAddr, Mark)>) {
     let mark = fields.get("address").map_or(fields.mark, |node| node.mark);
     let overlaps = |other: &SocketAddr| {
         let same_family = other.is_ipv4() == address.is_ipv4();

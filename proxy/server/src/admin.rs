@@ -10,16 +10,17 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post, put};
-use axum::serve::ListenerExt;
 
 use crate::metrics::Metrics;
 use crate::world::WorldCell;
 use crate::world::bus::Bus;
 use crate::world::control::Control;
 use crate::world::reload::Reload;
+use crate::world::secure::AskSpeech;
 
 mod body;
 mod config;
+mod door;
 mod events;
 mod explain;
 mod fields;
@@ -39,31 +40,40 @@ mod services;
 #[cfg(test)]
 mod tests;
 
+use door::Caller;
+use guard::attempts::Attempts;
+pub use guard::roles::{Need, hash};
 pub use ready::Ready;
 
-/// Every path, with its methods and what it is for: what a 404 lists, and what the documentation must name.
-pub const PATHS: [(&str, &str, &str); 21] = [
-    ("GET", "/", "the operator's page"),
-    ("GET", "/livez", "200 while the process runs"),
-    ("GET", "/readyz", "200 once every listener accepts and every service had its first checks"),
-    ("GET", "/metrics", "figures in Prometheus' text format"),
-    ("GET", "/v1/services", "every service with its nodes"),
-    ("GET", "/v1/services/{service}", "one service with its nodes"),
-    ("GET", "/v1/services/{service}/route?key=KEY", "which node a key goes to now, and why"),
-    ("POST", "/v1/services/{service}/high-water/lower", "lower the mark of ordinals to the nodes that are there"),
-    ("GET", "/v1/services/{service}/nodes/{id}", "one node"),
-    ("PUT", "/v1/services/{service}/nodes/{id}", "join"),
-    ("DELETE", "/v1/services/{service}/nodes/{id}", "leave"),
-    ("POST", "/v1/services/{service}/nodes/{id}/heartbeat", "renew the lease"),
-    ("POST", "/v1/services/{service}/nodes/{id}/drain", "take nothing new"),
-    ("POST", "/v1/services/{service}/nodes/{id}/undrain", "take new requests again"),
-    ("GET", "/v1/policies", "the policies in force"),
-    ("GET", "/v1/policies/{name}", "one policy"),
-    ("PUT", "/v1/policies/{name}", "upload a new version of a policy"),
-    ("GET", "/v1/config", "the configuration in force"),
-    ("POST", "/v1/config/reload", "read the configuration again"),
-    ("GET", "/v1/events", "what happens, as server-sent events"),
-    ("GET", "/v1", "this list"),
+/// Every path, with its method, what it takes to ask for it, and what it is for: what a 404 lists, what tokens are held
+/// against, and what the documentation must name.
+pub const PATHS: [(&str, &str, Need, &str); 21] = [
+    ("GET", "/", Need::Read, "the operator's page"),
+    ("GET", "/livez", Need::Nothing, "200 while the process runs"),
+    ("GET", "/readyz", Need::Nothing, "200 once every listener accepts and every service had its first checks"),
+    ("GET", "/metrics", Need::Read, "figures in Prometheus' text format"),
+    ("GET", "/v1/services", Need::Look, "every service with its nodes"),
+    ("GET", "/v1/services/{service}", Need::Look, "one service with its nodes"),
+    ("GET", "/v1/services/{service}/route?key=KEY", Need::Look, "which node a key goes to now, and why"),
+    (
+        "POST",
+        "/v1/services/{service}/high-water/lower",
+        Need::All,
+        "lower the mark of ordinals to the nodes that are there",
+    ),
+    ("GET", "/v1/services/{service}/nodes/{id}", Need::Look, "one node"),
+    ("PUT", "/v1/services/{service}/nodes/{id}", Need::Nodes, "join"),
+    ("DELETE", "/v1/services/{service}/nodes/{id}", Need::Nodes, "leave"),
+    ("POST", "/v1/services/{service}/nodes/{id}/heartbeat", Need::Nodes, "renew the lease"),
+    ("POST", "/v1/services/{service}/nodes/{id}/drain", Need::Nodes, "take nothing new"),
+    ("POST", "/v1/services/{service}/nodes/{id}/undrain", Need::Nodes, "take new requests again"),
+    ("GET", "/v1/policies", Need::Read, "the policies in force"),
+    ("GET", "/v1/policies/{name}", Need::Read, "one policy"),
+    ("PUT", "/v1/policies/{name}", Need::All, "upload a new version of a policy"),
+    ("GET", "/v1/config", Need::Read, "the configuration in force"),
+    ("POST", "/v1/config/reload", Need::All, "read the configuration again"),
+    ("GET", "/v1/events", Need::Read, "what happens, as server-sent events"),
+    ("GET", "/v1", Need::Token, "this list"),
 ];
 
 /// What the admin API works with.
@@ -81,14 +91,14 @@ pub struct AdminParts {
     pub metrics: Arc<Metrics>,
     /// Whether the proxy is ready for traffic.
     pub ready: Ready,
-    /// What callers must present; `None` only on a loopback address. Only its digest is kept.
-    pub token: Option<String>,
+    /// How connections are begun.
+    pub speech: AskSpeech,
 }
 
 /// What handlers share.
 struct Shared {
     parts: AdminParts,
-    token: Option<guard::Token>,
+    attempts: Attempts,
     /// Where the API listens.
     local: SocketAddr,
     events: Arc<events::EventLog>,
@@ -100,28 +110,27 @@ type AppState = axum::extract::State<Arc<Shared>>;
 /// poll.
 ///
 /// # Errors
-/// When the socket cannot be used, or when it is not on loopback and there is no token.
-pub fn serve(listener: std::net::TcpListener, mut parts: AdminParts) -> impl Future<Output = io::Result<()>> + Send {
+/// When the socket cannot be used, or when it is not on loopback and the world in force names no tokens.
+pub fn serve(listener: std::net::TcpListener, parts: AdminParts) -> impl Future<Output = io::Result<()>> + Send {
     let bus = parts.bus.listen();
-    let token = parts.token.take().map(|text| guard::Token::new(&text));
     async move {
         let local = listener.local_addr()?;
-        if token.is_none() && !local.ip().is_loopback() {
+        let nobody = parts.world.load().plan.admin.as_ref().is_none_or(|admin| admin.tokens.is_empty());
+        if nobody && !local.ip().is_loopback() {
             return Err(io::Error::other(format!(
-                "the admin API would listen on {local} for anyone; give `admin.token_file`, or listen on 127.0.0.1"
+                "the admin API would listen on {local} for anyone; give `admin.tokens`, or listen on 127.0.0.1"
             )));
         }
         listener.set_nonblocking(true)?;
-        // Answers are small: waiting to fill a segment would only delay them. A socket that refuses still works.
-        let listener = tokio::net::TcpListener::from_std(listener)?.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let (door, opened) = door::open(listener, local, Arc::clone(&parts.speech), Arc::clone(&parts.metrics));
         let events = Arc::new(events::EventLog::default());
         let follow = Arc::clone(&events).follow(bus);
-        let app = router(Arc::new(Shared { parts, token, local, events }));
+        let app = router(Arc::new(Shared { parts, attempts: Attempts::default(), local, events }));
         tokio::select! {
-            served = async { axum::serve(listener, app).await } => served,
+            served = async { axum::serve(door, app.into_make_service_with_connect_info::<Caller>()).await } => served,
             () = follow => Ok(()),
+            () = opened => Ok(()),
         }
     }
 }

@@ -104,12 +104,12 @@ fn serve(args: &RunArgs, instead: Option<Instead>) -> Result<(), Failure> {
         bus: bus.clone(),
         metrics: Arc::clone(&metrics),
         ready: ready.clone(),
-        token: token(&plan)?,
+        speech: workers.operators(),
     };
     serve_admin(admin_socket, parts);
     certificates::watch(&workers, &bus, &metrics);
     spawn_reloader(reloader, &world, &workers, &log, &bus, orders);
-    announce(&listeners, admin_address, threads);
+    announce(&listeners, admin_address.map(|address| admin_url(&plan, address)), threads);
     if let Some(file) = &args.ports_file {
         write_ports(file, &listeners, admin_address).map_err(|e| failed(&e))?;
     }
@@ -201,26 +201,17 @@ fn address_text(error: &std::io::Error) -> String {
     )
 }
 
-fn token(plan: &Plan) -> Result<Option<String>, Failure> {
-    let Some(file) = plan.admin.as_ref().and_then(|admin| admin.token_file.as_ref()) else { return Ok(None) };
-    let text = std::fs::read_to_string(file).map_err(|e| {
-        Failure::new(exit::CONFIG, format!("error: cannot read the token file {}: {e}", file.display()))
-    })?;
-    match text.lines().next().map(str::trim) {
-        Some(token) if !token.is_empty() => Ok(Some(token.to_owned())),
-        _ => Err(Failure::new(
-            exit::CONFIG,
-            format!("error: the first line of the token file {} is empty", file.display()),
-        )),
-    }
+fn admin_url(plan: &Plan, address: SocketAddr) -> String {
+    let secure = plan.admin.as_ref().is_some_and(|admin| admin.tls.is_some());
+    format!("{}://{address}/", if secure { "https" } else { "http" })
 }
 
-fn announce(listeners: &[SocketAddr], admin: Option<SocketAddr>, threads: usize) {
+fn announce(listeners: &[SocketAddr], admin: Option<String>, threads: usize) {
     for address in listeners {
         log::info!("listening on {address}");
     }
-    if let Some(address) = admin {
-        log::info!("admin on http://{address}/");
+    if let Some(url) = admin {
+        log::info!("admin on {url}");
     }
     log::info!("{threads} worker thread(s)");
 }

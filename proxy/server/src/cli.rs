@@ -1,4 +1,4 @@
-//! The command line: `pointsman run|check|nodes|policy|top`.
+//! The command line: `pointsman run|check|nodes|policy|top|admin`.
 
 use std::process::ExitCode;
 
@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::RunArgs;
 
+pub mod admin;
 pub mod check;
 mod client;
 pub mod nodes;
@@ -42,6 +43,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// Watch services and nodes live.
     Top(top::TopArgs),
+    /// Make a token for the admin API.
+    Admin(admin::AdminArgs),
 }
 
 /// Parses the command line and runs the command.
@@ -53,5 +56,6 @@ pub fn main() -> ExitCode {
         Command::Nodes(args) => nodes::run(args),
         Command::Policy(args) => policy::run(args),
         Command::Top(args) => top::run(args),
+        Command::Admin(args) => admin::run(&args),
     }
 }

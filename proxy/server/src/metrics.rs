@@ -14,13 +14,17 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, MetricFamily};
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+mod admin;
 mod clients;
 mod histogram;
+mod nodes;
 mod rows;
 mod service;
 mod tls;
 
+pub use admin::AdminMetrics;
 pub use clients::ClientMetrics;
+pub use nodes::NodeGauges;
 use rows::{counter, family, gauge, histogram};
 pub use service::{OpenTunnel, ServiceMetrics};
 use service::{PerPolicy, PerService};
@@ -48,62 +52,10 @@ pub struct Metrics {
     handed_over: IntCounterVec,
     clients: ClientMetrics,
     tls: TlsMetrics,
+    admin: AdminMetrics,
     generation: IntGauge,
     connections: IntGauge,
     log_dropped: IntCounter,
-}
-
-/// Gauges that are set when somebody looks.
-pub struct NodeGauges {
-    in_flight: IntGaugeVec,
-    queued: IntGaugeVec,
-    standing: IntGaugeVec,
-    nodes: IntGaugeVec,
-}
-
-impl NodeGauges {
-    fn new(registry: &Registry) -> Self {
-        let gauges = |name: &str, help: &str, labels: &[&str]| gauges(registry, name, help, labels);
-        let node = &["service", "node"];
-        Self {
-            in_flight: gauges(
-                "pointsman_node_in_flight",
-                "Requests under way at a node, counted from the verdict to the last byte.",
-                node,
-            ),
-            queued: gauges(
-                "pointsman_node_queued",
-                "Requests that wait for a permit of a node; they count as under way, too.",
-                node,
-            ),
-            standing: gauges(
-                "pointsman_node_standing",
-                "How a node stands: 0 up, 1 degraded, 2 draining, 3 down.",
-                node,
-            ),
-            nodes: gauges("pointsman_registry_nodes", "Nodes of a service, whatever their standing.", &["service"]),
-        }
-    }
-
-    /// One node of a service now: requests under way, how many of them wait for a permit, and how it stands (0 up,
-    /// 1 degraded, 2 draining, 3 down).
-    pub fn node(&self, service: &str, node: &str, in_flight: u32, queued: u32, standing: u8) {
-        self.queued.with_label_values(&[service, node]).set(queued.into());
-        self.in_flight.with_label_values(&[service, node]).set(in_flight.into());
-        self.standing.with_label_values(&[service, node]).set(standing.into());
-    }
-
-    /// How many nodes a service has now, whatever their standing.
-    pub fn registry(&self, service: &str, nodes: usize) {
-        self.nodes.with_label_values(&[service]).set(i64::try_from(nodes).unwrap_or(i64::MAX));
-    }
-
-    fn reset(&self) {
-        self.in_flight.reset();
-        self.queued.reset();
-        self.standing.reset();
-        self.nodes.reset();
-    }
 }
 
 impl Default for Metrics {
@@ -164,6 +116,7 @@ impl Metrics {
             ),
             clients: ClientMetrics::new(&registry),
             tls: TlsMetrics::new(&registry),
+            admin: AdminMetrics::new(&registry),
             scrape: Mutex::new(None),
             services,
             registry,
@@ -262,6 +215,11 @@ impl Metrics {
     /// Handshakes and certificates.
     pub fn tls(&self) -> &TlsMetrics {
         &self.tls
+    }
+
+    /// The operators' API.
+    pub fn admin(&self) -> &AdminMetrics {
+        &self.admin
     }
 
     /// Client connections open: add 1 on accept, -1 on close.

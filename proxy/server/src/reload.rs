@@ -307,5 +307,5 @@ fn feed(world: &World) {
 
 /// Every file that the world rests on.
 fn files<'a>(config: &'a Path, plan: &'a Plan) -> impl Iterator<Item = &'a Path> {
-    std::iter::once(config).chain(plan.policies.values().map(|source| source.wasm.as_path()))
+    std::iter::once(config).chain(plan.policies.values().map(|source| source.wasm.as_path())).chain(plan.hash_files())
 }

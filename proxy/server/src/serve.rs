@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use crate::access_log::AccessLog;
 use crate::metrics::Metrics;
 use crate::world::WorldCell;
+use crate::world::secure::AskSpeech;
 
 mod announced;
 mod answer;
@@ -99,6 +100,12 @@ impl Workers {
     pub fn renew_if_changed(&self) -> Option<Renewed> {
         let changed = self.desk.changed(&self.shared.world.load().plan);
         changed.then(|| self.renew())
+    }
+
+    /// How the operators' address is spoken to, whenever it is asked.
+    pub fn operators(&self) -> AskSpeech {
+        let manners = self.desk.manners();
+        Arc::new(move || manners.borrow().admin.clone())
     }
 
     fn tell_expiries(&self) {

@@ -21,6 +21,7 @@ pub mod doors;
 pub mod mirror;
 pub mod reload;
 pub mod route;
+pub mod secure;
 
 pub use mirror::Mirror;
 pub use route::{Course, Route};

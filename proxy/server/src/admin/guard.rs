@@ -1,82 +1,143 @@
-//! Who may ask: a bearer token where one is configured; without one, nobody but programs and pages on this machine.
+//! Who may ask: who has a token where there are any; without them, nobody but programs and pages on this machine.
 //!
-//! Without a token the socket is on loopback, so the danger left is a browser on this machine that visits a hostile
+//! Without tokens the socket is on loopback, so the danger left is a browser on this machine that visits a hostile
 //! site. Two checks close it: the `Host` must be a name of this machine (a hostile name that resolves to 127.0.0.1, "DNS
 //! rebinding", is refused), and what changes something must not come from another site's page.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use sha2::{Digest, Sha256};
+use pointsman_config::plan::Admin;
 
+use super::door::Caller;
 use super::problem::Problem;
 use super::{Shared, page};
+use crate::world::clock;
+use attempts::Try;
 
-/// What callers must present. Only its digest is kept.
-#[derive(Clone)]
-pub(super) struct Token {
-    digest: [u8; 32],
+pub(super) mod attempts;
+pub(super) mod roles;
+
+use roles::Need;
+
+/// Who asks, once that is known.
+#[derive(Debug, Clone)]
+pub(super) struct Who {
+    /// The token's name; `loopback` where there are no tokens.
+    pub(super) name: String,
+    pub(super) from: SocketAddr,
 }
 
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(hidden)")
-    }
-}
-
-impl Token {
-    /// A token by its text.
-    pub(super) fn new(text: &str) -> Self {
-        Self { digest: Sha256::digest(text).into() }
-    }
-
-    /// Whether `offered` is the token. Digests of equal length are compared without an early exit, so time says
-    /// nothing of how much was right.
-    fn admits(&self, offered: &str) -> bool {
-        let offered: [u8; 32] = Sha256::digest(offered).into();
-        let difference = self.digest.iter().zip(offered).fold(0, |all, (a, b)| all | (a ^ b));
-        std::hint::black_box(difference) == 0
-    }
+/// What is asked for.
+struct Asked<'a> {
+    need: Need,
+    /// "PUT /v1/policies/{name}"
+    what: String,
+    service: Option<String>,
+    caller: SocketAddr,
+    request: &'a Request,
 }
 
 /// Runs before every handler.
-pub(super) async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    if matches!(request.uri().path(), "/livez" | "/readyz") {
-        return next.run(request).await;
-    }
-    let allowed = match &shared.token {
-        Some(token) => bearer(token, request.headers()),
-        None => local_only(&request, shared.local),
-    };
-    match allowed {
-        Ok(()) => next.run(request).await,
-        // The page holds no data: shown with the 401, it asks for the token and sends it with what it fetches.
-        Err(refused) if shared.token.is_some() && page::wanted(&request) => page::sign_in(&refused),
-        Err(refused) => refused.into_response(),
+pub(super) async fn check(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(Caller(caller)): ConnectInfo<Caller>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let matched = parts.extensions.get::<MatchedPath>().cloned();
+    // As the handlers see them: decoded.
+    let params = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
+    let service = params.iter().flatten().find(|(name, _)| *name == "service").map(|(_, value)| value.to_owned());
+    let mut request = Request::from_parts(parts, body);
+    let matched = matched.as_ref().map(MatchedPath::as_str);
+    let need = Need::of(request.method(), matched);
+    let what = format!("{} {}", request.method(), matched.unwrap_or_else(|| request.uri().path()));
+    let judged = judge(&shared, &Asked { need, what, service, caller, request: &request });
+    match judged {
+        Ok(who) => {
+            request.extensions_mut().insert(who);
+            next.run(request).await
+        }
+        Err(refused) => {
+            shared.parts.metrics.admin().refused(refused.reason());
+            // The page holds no data: shown with the 401, it asks for the token and sends it with what it fetches.
+            let asks_itself = refused.status() == StatusCode::UNAUTHORIZED && page::wanted(&request);
+            if asks_itself { page::sign_in(&refused) } else { refused.into_response() }
+        }
     }
 }
 
-fn bearer(token: &Token, headers: &HeaderMap) -> Result<(), Problem> {
-    let offered = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+fn judge(shared: &Shared, asked: &Asked) -> Result<Who, Problem> {
+    let who = |name: &str| Who { name: name.into(), from: asked.caller };
+    if asked.need == Need::Nothing {
+        return Ok(who(NOBODY));
+    }
+    let world = shared.parts.world.load();
+    match &world.plan.admin {
+        Some(admin) if !admin.tokens.is_empty() => bearer(shared, admin, asked).map(|name| who(&name)),
+        Some(_) if shared.local.ip().is_loopback() => {
+            local_only(asked.request, shared.local)?;
+            Ok(who(LOOPBACK))
+        }
+        // It was opened by a configuration that is not in force any more.
+        _ => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "closed",
+            format!("the configuration in force grants nobody anything at {}", shared.local),
+            "say under `admin` in the YAML who may ask; a change of its address waits for a restart",
+        )),
+    }
+}
+
+/// What those are called who asked for what needs no token, or had none.
+pub(super) const NOBODY: &str = "nobody";
+
+/// What those are called who need none.
+const LOOPBACK: &str = "loopback";
+
+/// The name of the token that grants what is asked.
+fn bearer(shared: &Shared, admin: &Admin, asked: &Asked) -> Result<String, Problem> {
+    let offered = asked.request.headers().get(header::AUTHORIZATION);
+    let text = offered.and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, rest) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
     });
-    let detail = match offered {
-        Some(offered) if token.admits(offered) => return Ok(()),
-        Some(_) => "the token is not the one that is configured",
-        None => "this API wants a token",
-    };
+    let found = text.and_then(|text| roles::find(&admin.tokens, text));
+    let attempt = Try { from: asked.caller.ip(), per_minute: admin.failed_attempts, now: clock::now() };
+    // Looking without a token is how a page begins.
+    let counts = offered.is_some() || !is_safe(asked.request.method());
+    if !shared.attempts.hears(attempt, found.map(|token| token.name.as_str()), counts) {
+        return Err(too_often(admin.failed_attempts));
+    }
+    if let Some(token) = found {
+        return roles::grants(token, asked.need, &asked.what, asked.service.as_deref()).map(|()| token.name.clone());
+    }
+    let detail =
+        if text.is_some() { "the token is none of those that are configured" } else { "this API wants a token" };
     Err(Problem::new(
         StatusCode::UNAUTHORIZED,
         "no-token",
         detail,
-        "send `Authorization: Bearer TOKEN`, with the first line of the file that `admin.token_file` names",
+        "send `Authorization: Bearer TOKEN`; `pointsman admin token` makes one, and its hash stands under `admin.tokens`",
     )
     .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"pointsman\"")))
+}
+
+fn too_often(per_minute: u32) -> Problem {
+    let wait = 60_u32.div_ceil(per_minute);
+    Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too-many-attempts",
+        "too many requests from this address had no right token",
+        "correct the token of whoever asks from there, and wait; tokens that were right from there before still are",
+    )
+    .header(header::RETRY_AFTER, HeaderValue::from(wait))
 }
 
 fn local_only(request: &Request, local: SocketAddr) -> Result<(), Problem> {
@@ -87,7 +148,7 @@ fn local_only(request: &Request, local: SocketAddr) -> Result<(), Problem> {
             StatusCode::FORBIDDEN,
             "foreign-host",
             format!("`Host: {}` is not a name of this machine", host.unwrap_or_default()),
-            format!("call it as http://{local}/, or configure `admin.token_file`"),
+            format!("call it as http://{local}/, or configure `admin.tokens`"),
         ));
     }
     if is_safe(request.method()) || same_site(request.headers(), host.unwrap_or_default()) {
@@ -133,16 +194,6 @@ fn same_site(headers: &HeaderMap, host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_admits_only_itself() {
-        let token = Token::new("0123456789abcdef");
-        assert!(token.admits("0123456789abcdef"));
-        for other in ["", "0123456789abcdee", "0123456789abcdef0", "0123456789abcde", "0123456789ABCDEF"] {
-            assert!(!token.admits(other), "{other}");
-        }
-        assert_eq!(format!("{token:?}"), "Token(hidden)");
-    }
 
     #[test]
     fn hosts_of_this_machine() {

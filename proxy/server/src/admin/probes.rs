@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::problem::Problem;
-use super::{AppState, PATHS};
+use super::{AppState, Need, PATHS};
 
 /// `GET /livez`: the process runs and this thread answers.
 pub(super) async fn livez() -> &'static str {
@@ -32,6 +32,6 @@ pub(super) async fn metrics(state: AppState) -> Response {
 
 /// `GET /v1`: every path.
 pub(super) async fn paths() -> Json<Value> {
-    let entry = |(method, path, what): &(&str, &str, &str)| json!({ "method": method, "path": path, "what": what });
+    let entry = |(method, path, need, what): &(&str, &str, Need, &str)| json!({ "method": method, "path": path, "what": what, "roles": need.roles() });
     Json(json!({ "paths": PATHS.iter().map(entry).collect::<Vec<_>>() }))
 }

@@ -63,6 +63,11 @@ impl Problem {
         Denied::NoNode { service: service.into(), id: id.into() }.into_problem()
     }
 
+    /// Its kind.
+    pub(super) fn reason(&self) -> &'static str {
+        self.reason
+    }
+
     /// Its status.
     pub(super) fn status(&self) -> StatusCode {
         self.status
@@ -162,7 +167,7 @@ impl From<Denied> for Problem {
 
 /// Answers a path that is not there: 404 with a list of those that are.
 pub(super) async fn no_path(uri: Uri) -> Problem {
-    let paths: Vec<String> = PATHS.iter().map(|(method, path, what)| format!("{method} {path}: {what}")).collect();
+    let paths: Vec<String> = PATHS.iter().map(|(method, path, _, what)| format!("{method} {path}: {what}")).collect();
     Problem::new(
         StatusCode::NOT_FOUND,
         "no-path",

@@ -10,9 +10,11 @@ use tokio::net::TcpStream;
 
 use super::{AdminParts, Ready, serve};
 use crate::metrics::Metrics;
+use crate::world::WorldCell;
 use crate::world::bus::Bus;
 use crate::world::control::Control;
 use crate::world::reload::Reload;
+use crate::world::secure::Speech;
 
 mod control;
 mod events;
@@ -26,6 +28,7 @@ struct Api {
     address: SocketAddr,
     bus: Bus,
     ready: Ready,
+    world: WorldCell,
     /// Holds the configuration that the world names.
     folder: tempfile::TempDir,
 }
@@ -76,14 +79,14 @@ routes:
 
 impl Api {
     async fn start() -> Self {
-        Self::start_with(None).await
+        Self::start_with(YAML).await
     }
 
     #[expect(clippy::unused_async, reason = "spawns, so it must run on a runtime")]
-    async fn start_with(token: Option<&str>) -> Self {
+    async fn start_with(yaml: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("pointsman.yaml");
-        std::fs::write(&file, YAML).expect("written");
+        std::fs::write(&file, yaml).expect("written");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let (control, orders) = Control::channel();
@@ -91,17 +94,18 @@ impl Api {
         let (reload, orders) = Reload::channel();
         tokio::spawn(reload::answer(orders));
         let (bus, ready) = (Bus::default(), Ready::default());
+        let world = Arc::new(ArcSwap::from_pointee(reading::world(&file)));
         let parts = AdminParts {
             control,
             reload,
-            world: Arc::new(ArcSwap::from_pointee(reading::world(&file))),
+            world: Arc::clone(&world),
             bus: bus.clone(),
             metrics: Arc::new(Metrics::new()),
             ready: ready.clone(),
-            token: token.map(String::from),
+            speech: Arc::new(|| Speech::Clear),
         };
         tokio::spawn(serve(listener, parts));
-        Self { address, bus, ready, folder }
+        Self { address, bus, ready, world, folder }
     }
 
     async fn get(&self, path: &str) -> Answer {

@@ -2,14 +2,21 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 
+mod wire;
+
+pub(super) use wire::Place;
+use wire::Wire;
+
 /// Where `run` listens for operators when the file says nothing else.
 const USUAL: &str = "127.0.0.1:9901";
+
+/// The variable that holds a token.
+const TOKEN: &str = "POINTSMAN_TOKEN";
 
 /// An answer may not be larger: 10,000 nodes are about 4 MiB.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -17,21 +24,25 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// Which proxy to ask.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Target {
-    /// Address of the proxy's admin API [default: 127.0.0.1:9901, or the `admin` of -c FILE]
-    #[arg(long, value_name = "IP:PORT", global = true)]
-    admin: Option<SocketAddr>,
+    /// The proxy's admin API: IP:PORT, or https://HOST:PORT [default: 127.0.0.1:9901, or the `admin` of -c FILE]
+    #[arg(long, value_name = "WHERE", global = true)]
+    admin: Option<Place>,
     /// The configuration of the proxy; its `admin` says where to ask.
     #[arg(short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// File whose first line is the API's token [default: the `admin.token_file` of -c FILE]
+    /// File whose first line is the API's token [default: the token in $POINTSMAN_TOKEN]
     #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
+    /// Certificates of the authorities that the API's must be signed by [default: those of the system]
+    #[arg(long, value_name = "FILE", global = true)]
+    ca: Option<PathBuf>,
 }
 
 /// One proxy's admin API.
 #[derive(Debug)]
 pub(super) struct Client {
-    address: SocketAddr,
+    place: Place,
+    wire: Wire,
     token: Option<String>,
 }
 
@@ -40,8 +51,8 @@ pub(super) struct Client {
 pub(super) enum Failure {
     /// The configuration or the token file cannot be used; the text says it all.
     Config(String),
-    /// Nobody answered at the address.
-    Unreachable { address: SocketAddr, cause: String },
+    /// Nobody answered there.
+    Unreachable { place: Place, cause: String },
     /// The proxy answered, but no.
     Refused { status: u16, problem: Value },
 }
@@ -50,10 +61,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(text) => f.write_str(text),
-            Self::Unreachable { address, cause } => write!(
+            Self::Unreachable { place, cause } => write!(
                 f,
-                "error: no proxy answers at {address}: {cause}\n  help: is `pointsman run` running, with `admin: {{ address: \
-                 {address} }}`? --admin or -c FILE names another address"
+                "error: no proxy answers at {place}: {cause}\n  help: is `pointsman run` running, with `admin: {{ address: \
+                 {} }}`? --admin or -c FILE names another address",
+                place.authority()
             ),
             Self::Refused { status, problem } => {
                 let text = |name: &str| problem[name].as_str().unwrap_or_default();
@@ -75,22 +87,17 @@ impl Target {
             Some(file) => Some(admin_of(file)?),
             None => None,
         };
-        let address = match (self.admin, &admin) {
-            (Some(address), _) => address,
-            (None, Some(admin)) => admin.address,
-            (None, None) => USUAL.parse().expect("a valid address"),
+        let place = match (&self.admin, &admin) {
+            (Some(place), _) => place.clone(),
+            (None, Some(admin)) => Place::of(admin.address, admin.tls.is_some()),
+            (None, None) => USUAL.parse().map_err(Failure::Config)?,
         };
-        let token_file = self.token_file.clone().or(admin.and_then(|admin| admin.token_file));
-        Ok(Client { address: reachable(address), token: token_file.map(|file| token(&file)).transpose()? })
-    }
-}
-
-/// An API that listens on every address is asked on loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, v6.port())),
-        other => other,
+        let token = match &self.token_file {
+            Some(file) => Some(token(file)?),
+            None => std::env::var(TOKEN).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
+        };
+        let wire = Wire::new(place.secure, self.ca.as_deref()).map_err(Failure::Config)?;
+        Ok(Client { place, wire, token })
     }
 }
 
@@ -118,8 +125,8 @@ fn token(file: &Path) -> Result<String, Failure> {
 
 impl Client {
     /// Where it asks.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Gets a text.
@@ -152,13 +159,11 @@ impl Client {
     }
 
     fn exchange(&self, method: &str, path: &str, body: &[u8], patience: Duration) -> std::io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(3))?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
+        let mut stream = self.wire.connect(&self.place, patience)?;
         let token = self.token.as_ref().map(|t| format!("authorization: Bearer {t}\r\n")).unwrap_or_default();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n{token}\r\n",
-            self.address,
+            self.place.authority(),
             body.len()
         );
         stream.write_all(head.as_bytes())?;
@@ -172,7 +177,7 @@ impl Client {
     }
 
     fn unreachable(&self, cause: String) -> Failure {
-        Failure::Unreachable { address: self.address, cause }
+        Failure::Unreachable { place: self.place.clone(), cause }
     }
 }
 

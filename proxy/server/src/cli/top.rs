@@ -100,7 +100,7 @@ fn watch(client: &Client, every: Duration) -> Result<(), Failure> {
 
 fn page(client: &Client, before: &Look, now: &Look, colour: bool) -> Vec<String> {
     let span = (now.at - before.at).as_secs_f64();
-    let mut lines = vec![format!("pointsman at {}, generation {}", client.address(), now.services["generation"])];
+    let mut lines = vec![format!("pointsman at {}, generation {}", client.place(), now.services["generation"])];
     for service in now.services["services"].as_array().into_iter().flatten() {
         let name = service["name"].as_str().unwrap_or_default();
         let figures = now.reading.since(&before.reading, name, span);

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use super::behind::Behind;
 use super::gate::Gate;
 use super::tls::Tls;
+use crate::world::secure::Speech;
 use traces::Traces;
 
 mod traces;
@@ -90,6 +91,8 @@ pub(super) struct Manners {
     pub(super) listeners: HashMap<SocketAddr, Arc<Manner>>,
     /// Nodes that speak TLS, by service.
     pub(super) nodes: HashMap<String, Arc<Behind>>,
+    /// How the operators' address is spoken to.
+    pub(super) admin: Speech,
 }
 
 /// What became of the certificates.
@@ -161,7 +164,7 @@ impl Desk {
 
 /// Every file of certificates, keys and authorities.
 fn files(plan: &Plan) -> Vec<&Path> {
-    let all = plan.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| {
+    let all = plan.served_over_tls().flat_map(|tls| {
         let pairs = tls.certificates.iter().flat_map(|pair| [pair.cert.as_path(), pair.key.as_path()]);
         pairs.chain(tls.client_ca.iter().map(|authorities| authorities.path.as_path()))
     });
@@ -182,7 +185,7 @@ impl Held {
             let Some(place) = *place else { continue };
             let tls = match &listener.tls {
                 None => None,
-                Some(tls) => match self.tls(&mut next, (listener, place), tls, &plan.file, &mut renewed) {
+                Some(tls) => match self.tls(&mut next, (listener.http2, place), tls, &plan.file, &mut renewed) {
                     Some(made) => Some(made),
                     // Nothing to show, nothing to keep: nobody is let in, least of all in clear.
                     None => continue,
@@ -193,6 +196,7 @@ impl Held {
             let manner = Manner::new(listener, tls, &plan.trusted_proxies, gate);
             manners.listeners.insert(place, Arc::new(manner));
         }
+        manners.admin = self.admin(&mut next, plan, &mut renewed);
         for service in plan.services.values() {
             if let Some(tls) = &service.tls
                 && let Some(behind) = self.behind(&mut next, &service.name, tls, &plan.file, &mut renewed)
@@ -202,6 +206,15 @@ impl Held {
         }
         *self = next;
         (manners, renewed)
+    }
+
+    /// The operators' address counts as one at port 0, where no listener is.
+    fn admin(&self, next: &mut Self, plan: &Plan, renewed: &mut Renewed) -> Speech {
+        let Some(admin) = &plan.admin else { return Speech::Closed };
+        let Some(tls) = &admin.tls else { return Speech::Clear };
+        let place = SocketAddr::new(admin.address.ip(), 0);
+        let made = self.tls(next, (false, place), tls, &plan.file, renewed);
+        made.map_or(Speech::Closed, |tls| tls.speech())
     }
 
     /// How nodes are spoken to: as their files say now, or as before where those are no good.
@@ -235,7 +248,7 @@ impl Held {
     fn tls(
         &self,
         next: &mut Self,
-        (listener, place): (&plan::Listener, SocketAddr),
+        (http2, place): (bool, SocketAddr),
         tls: &plan::Tls,
         file: &Path,
         renewed: &mut Renewed,
@@ -267,11 +280,11 @@ impl Held {
             next.authorities.extend(roots.clone().map(|roots| (named.path.clone(), roots)));
         }
         let known = roots.as_ref().map(|store| store.roots.clone());
-        let recipe = Recipe { plan: tls.clone(), http2: listener.http2, chains, roots: known };
+        let recipe = Recipe { plan: tls.clone(), http2, chains, roots: known };
         let old = self.made.get(&place);
         let made = match old.filter(|(old, _)| *old == recipe) {
             Some((_, kept)) => Arc::clone(kept),
-            None => match Tls::new(tls, listener.http2, &recipe.chains, roots) {
+            None => match Tls::new(tls, http2, &recipe.chains, roots) {
                 Ok(made) => Arc::new(made),
                 Err(message) => {
                     let mark = tls.certificates.first().map_or(Mark::default(), |first| first.mark);

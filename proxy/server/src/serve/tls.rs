@@ -18,6 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use names::Names;
 use secured::Ciphered;
 
+use crate::world::secure::Speech;
+
 mod names;
 mod secured;
 
@@ -74,6 +76,11 @@ impl Tls {
         config.ticketer = ring::Ticketer::new().map_err(|e| e.to_string())?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), patience: plan.handshake_timeout })
+    }
+
+    /// The same for who does not hand the connection to the lane.
+    pub(super) fn speech(&self) -> Speech {
+        Speech::Tls { acceptor: self.acceptor.clone(), patience: self.patience }
     }
 
     /// Shakes hands. The error is why not, as metrics name it; the client has been sent an alert where it can read one.

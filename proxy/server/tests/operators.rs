@@ -1,0 +1,11 @@
+//! The operators' address of the real binary: who is let in, what is written down, and as whom the proxy runs.
+
+#[path = "operators/admission.rs"]
+mod admission;
+/// Authorities and TLS clients.
+#[allow(dead_code, reason = "the stage of the listeners' tests has more")]
+#[path = "secure/stage.rs"]
+mod stage;
+
+/// For the stage.
+const LANE: &str = "on";
