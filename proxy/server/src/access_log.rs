@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 mod gather;
 mod json;
 mod sink;
-mod stamp;
+pub(crate) mod stamp;
 
 use gather::{Gathering, Stretch};
 use sink::Sink;

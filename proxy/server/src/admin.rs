@@ -11,6 +11,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post, put};
 
+use crate::audit::Audit;
 use crate::metrics::Metrics;
 use crate::world::WorldCell;
 use crate::world::bus::Bus;
@@ -18,6 +19,7 @@ use crate::world::control::Control;
 use crate::world::reload::Reload;
 use crate::world::secure::AskSpeech;
 
+mod audited;
 mod body;
 mod config;
 mod door;
@@ -91,6 +93,8 @@ pub struct AdminParts {
     pub metrics: Arc<Metrics>,
     /// Whether the proxy is ready for traffic.
     pub ready: Ready,
+    /// Writes down changes.
+    pub audit: Audit,
     /// How connections are begun.
     pub speech: AskSpeech,
 }

@@ -13,6 +13,7 @@ use pointsman_host::{Host, HostOptions};
 
 use crate::access_log::AccessLog;
 use crate::admin::{self, AdminParts, Ready};
+use crate::audit::Audit;
 use crate::control::{self, ControlOptions};
 use crate::exit;
 use crate::metrics::Metrics;
@@ -76,6 +77,7 @@ fn serve(args: &RunArgs, instead: Option<Instead>) -> Result<(), Failure> {
     // Sockets first: an address that is taken must be said before anything is written or joined.
     let admin_socket = plan.admin.as_ref().map(|a| bind_admin(a.address)).transpose()?;
     let control = start_control(&plan, &metrics, &bus)?;
+    let audit = start_audit(&plan, &metrics, &bus)?;
     let host = Arc::new(Host::new(HostOptions { workers: threads, ..HostOptions::default() }).map_err(|e| failed(&e))?);
     let parts = Parts {
         file: args.config.clone(),
@@ -83,6 +85,7 @@ fn serve(args: &RunArgs, instead: Option<Instead>) -> Result<(), Failure> {
         control: control.clone(),
         metrics: Arc::clone(&metrics),
         bus: bus.clone(),
+        audit: audit.clone(),
         instead,
     };
     let (reloader, world) = room::block_on(Reloader::first(parts, &source, Arc::clone(&plan)))
@@ -104,6 +107,7 @@ fn serve(args: &RunArgs, instead: Option<Instead>) -> Result<(), Failure> {
         bus: bus.clone(),
         metrics: Arc::clone(&metrics),
         ready: ready.clone(),
+        audit,
         speech: workers.operators(),
     };
     serve_admin(admin_socket, parts);
@@ -154,6 +158,14 @@ fn start_control(plan: &Plan, metrics: &Arc<Metrics>, bus: &Bus) -> Result<Contr
     control::start(options).map_err(|e| {
         let text = format!("error: the registry in {} cannot be opened: {e}", path.display());
         Failure::new(exit::FAILED, text)
+    })
+}
+
+fn start_audit(plan: &Plan, metrics: &Arc<Metrics>, bus: &Bus) -> Result<Audit, Failure> {
+    let wanted = plan.admin.as_ref().and_then(|admin| admin.audit.as_ref());
+    Audit::start(wanted, metrics, bus).map_err(|e| {
+        let help = "let the user that the proxy runs as write there, or name another `admin.audit.file`";
+        Failure::new(exit::FAILED, format!("error: {e}\n  help: {help}"))
     })
 }
 

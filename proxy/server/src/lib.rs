@@ -4,6 +4,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod control;
 pub mod exit;

@@ -9,8 +9,10 @@ use std::time::Duration;
 use pointsman_config::plan::{Plan, Registry};
 use pointsman_config::{Problems, Source};
 use pointsman_host::{Digest, Host};
+use serde_json::json;
 use tokio::sync::mpsc;
 
+use crate::audit::{Audit, Record};
 use crate::metrics::Metrics;
 use crate::world::bus::Bus;
 use crate::world::control::{Control, Denied};
@@ -47,6 +49,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Tells operators.
     pub bus: Bus,
+    /// Writes down what was not asked for through the admin API, which does so itself.
+    pub audit: Audit,
     /// Asked instead of sandboxed policies; `None` but in measurements.
     pub instead: Option<Instead>,
 }
@@ -96,7 +100,7 @@ impl Reloader {
             let listed = watch.files(files(&self.parts.file, &world.load().plan));
             if listed && std::fs::read_to_string(&self.parts.file).is_ok_and(|text| text != self.text) {
                 (around.busy)(true);
-                self.reload(&world, &around).await;
+                self.reload_for("file", &world, &around).await;
             }
             self.retired.retain(|world| Arc::strong_count(world) > 1);
             (around.busy)(false);
@@ -111,7 +115,7 @@ impl Reloader {
                     let _ = changed.try_recv();
                     (around.busy)(true);
                     if watch.differs() {
-                        self.reload(&world, &around).await;
+                        self.reload_for("file", &world, &around).await;
                     }
                 }
                 () = tokio::time::sleep(LOOK_AGAIN), if !self.retired.is_empty() => (around.busy)(true),
@@ -123,11 +127,35 @@ impl Reloader {
         // Whoever asked may have gone; what was ordered is done all the same.
         match order {
             Order::Now { reply } => drop(reply.send(self.reload(world, around).await)),
+            Order::Signalled { reply } => drop(reply.send(self.reload_for("signal", world, around).await)),
             Order::Upload { name, wasm, reply } => {
                 drop(reply.send(self.upload(&name, &wasm, world, around).await));
             }
             Order::Policies { reply } => drop(reply.send(self.report())),
         }
+    }
+
+    /// The same, written down: because a file changed, or because a signal said so.
+    async fn reload_for(&mut self, who: &str, world: &WorldCell, around: &Around) -> Outcome {
+        let generation = world.load().generation;
+        if let Err(unwritable) = self.parts.audit.room().await {
+            return self.conclude(Outcome { generation, outcome: "refused", problems: vec![unwritable.to_string()] });
+        }
+        let outcome = self.reload(world, around).await;
+        if outcome.outcome == "unchanged" {
+            self.parts.audit.nothing();
+            return outcome;
+        }
+        let (before, after) = (json!({ "generation": generation }), json!({ "generation": outcome.generation }));
+        let (made, reason) =
+            if outcome.outcome == "swapped" { ("done", None) } else { ("refused", Some("refused".into())) };
+        // Operators are told by whoever writes.
+        let _ = self
+            .parts
+            .audit
+            .record(Record { before, after, outcome: made, reason, ..Record::new(who, "reload") })
+            .await;
+        outcome
     }
 
     /// Reads everything again. Says `unchanged` when nothing that matters differs.
@@ -141,6 +169,11 @@ impl Reloader {
                 problems: problems.list.iter().map(|p| p.render(false)).collect(),
             },
         };
+        self.conclude(outcome)
+    }
+
+    /// Tells operators what became of it.
+    fn conclude(&mut self, outcome: Outcome) -> Outcome {
         self.parts.metrics.reloaded(outcome.outcome, outcome.generation);
         match outcome.outcome {
             "swapped" => self.parts.bus.tell("reloaded", "", "", format!("generation {} is live", outcome.generation)),

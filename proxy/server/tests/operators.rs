@@ -2,6 +2,10 @@
 
 #[path = "operators/admission.rs"]
 mod admission;
+#[path = "operators/audited.rs"]
+mod audited;
+#[path = "operators/secrets.rs"]
+mod secrets;
 /// Authorities and TLS clients.
 #[allow(dead_code, reason = "the stage of the listeners' tests has more")]
 #[path = "secure/stage.rs"]

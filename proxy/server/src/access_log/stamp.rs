@@ -1,5 +1,15 @@
 //! A point in time as people read it.
 
+use std::time::{Duration, SystemTime};
+
+use serde::Serializer;
+
+/// RFC 3339 in UTC with milliseconds.
+pub(crate) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    serializer.collect_str(&format_args!("{}.{:03}Z", Stamp(since.as_secs()), since.subsec_millis()))
+}
+
 /// Seconds since 1970, as RFC 3339 writes them in UTC, without fraction and zone.
 pub(super) struct Stamp(pub(super) u64);
 

@@ -11,8 +11,9 @@ use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, RawPathParams, R
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use pointsman_config::plan::Admin;
+use pointsman_config::plan::{Admin, Token};
 
+use super::audited::{self, Change};
 use super::door::Caller;
 use super::problem::Problem;
 use super::{Shared, page};
@@ -30,6 +31,12 @@ pub(super) struct Who {
     /// The token's name; `loopback` where there are no tokens.
     pub(super) name: String,
     pub(super) from: SocketAddr,
+}
+
+/// Somebody who is turned away.
+struct Refused {
+    who: Who,
+    problem: Problem,
 }
 
 /// What is asked for.
@@ -53,56 +60,67 @@ pub(super) async fn check(
     let matched = parts.extensions.get::<MatchedPath>().cloned();
     // As the handlers see them: decoded.
     let params = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
-    let service = params.iter().flatten().find(|(name, _)| *name == "service").map(|(_, value)| value.to_owned());
-    let mut request = Request::from_parts(parts, body);
+    let params: Vec<(&str, &str)> = params.iter().flatten().collect();
+    let service = params.iter().find(|(name, _)| *name == "service").map(|(_, value)| (*value).to_owned());
+    let request = Request::from_parts(parts, body);
     let matched = matched.as_ref().map(MatchedPath::as_str);
+    let change = Change::of(request.method(), matched, params.iter().copied());
     let need = Need::of(request.method(), matched);
     let what = format!("{} {}", request.method(), matched.unwrap_or_else(|| request.uri().path()));
     let judged = judge(&shared, &Asked { need, what, service, caller, request: &request });
     match judged {
-        Ok(who) => {
-            request.extensions_mut().insert(who);
-            next.run(request).await
-        }
-        Err(refused) => {
-            shared.parts.metrics.admin().refused(refused.reason());
+        Ok(who) => match change {
+            Some(change) => audited::carry_out(shared, change, who, request, next).await,
+            None => next.run(request).await,
+        },
+        Err(Refused { who, problem }) => {
+            shared.parts.metrics.admin().refused(problem.reason());
+            // Of those who try too often there is no end.
+            if let Some(change) = change.filter(|_| problem.status() != StatusCode::TOO_MANY_REQUESTS) {
+                audited::refused(&shared, &change, &who, problem.reason()).await;
+            }
             // The page holds no data: shown with the 401, it asks for the token and sends it with what it fetches.
-            let asks_itself = refused.status() == StatusCode::UNAUTHORIZED && page::wanted(&request);
-            if asks_itself { page::sign_in(&refused) } else { refused.into_response() }
+            let asks_itself = problem.status() == StatusCode::UNAUTHORIZED && page::wanted(&request);
+            if asks_itself { page::sign_in(&problem) } else { problem.into_response() }
         }
     }
 }
 
-fn judge(shared: &Shared, asked: &Asked) -> Result<Who, Problem> {
+fn judge(shared: &Shared, asked: &Asked) -> Result<Who, Refused> {
     let who = |name: &str| Who { name: name.into(), from: asked.caller };
+    let stranger = |problem| Refused { who: who(NOBODY), problem };
     if asked.need == Need::Nothing {
         return Ok(who(NOBODY));
     }
     let world = shared.parts.world.load();
     match &world.plan.admin {
-        Some(admin) if !admin.tokens.is_empty() => bearer(shared, admin, asked).map(|name| who(&name)),
+        Some(admin) if !admin.tokens.is_empty() => {
+            let token = bearer(shared, admin, asked).map_err(stranger)?;
+            let granted = roles::grants(token, asked.need, &asked.what, asked.service.as_deref());
+            granted.map(|()| who(&token.name)).map_err(|problem| Refused { who: who(&token.name), problem })
+        }
         Some(_) if shared.local.ip().is_loopback() => {
-            local_only(asked.request, shared.local)?;
+            local_only(asked.request, shared.local).map_err(stranger)?;
             Ok(who(LOOPBACK))
         }
         // It was opened by a configuration that is not in force any more.
-        _ => Err(Problem::new(
+        _ => Err(stranger(Problem::new(
             StatusCode::FORBIDDEN,
             "closed",
             format!("the configuration in force grants nobody anything at {}", shared.local),
             "say under `admin` in the YAML who may ask; a change of its address waits for a restart",
-        )),
+        ))),
     }
 }
 
 /// What those are called who asked for what needs no token, or had none.
-pub(super) const NOBODY: &str = "nobody";
+const NOBODY: &str = "nobody";
 
 /// What those are called who need none.
 const LOOPBACK: &str = "loopback";
 
-/// The name of the token that grants what is asked.
-fn bearer(shared: &Shared, admin: &Admin, asked: &Asked) -> Result<String, Problem> {
+/// Whose token is offered.
+fn bearer<'a>(shared: &Shared, admin: &'a Admin, asked: &Asked) -> Result<&'a Token, Problem> {
     let offered = asked.request.headers().get(header::AUTHORIZATION);
     let text = offered.and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, rest) = value.split_once(' ')?;
@@ -116,7 +134,7 @@ fn bearer(shared: &Shared, admin: &Admin, asked: &Asked) -> Result<String, Probl
         return Err(too_often(admin.failed_attempts));
     }
     if let Some(token) = found {
-        return roles::grants(token, asked.need, &asked.what, asked.service.as_deref()).map(|()| token.name.clone());
+        return Ok(token);
     }
     let detail =
         if text.is_some() { "the token is none of those that are configured" } else { "this API wants a token" };

@@ -7,6 +7,10 @@ use serde_json::{Map, Value, json};
 use super::PATHS;
 use crate::world::control::Denied;
 
+/// Rides beside the response for who writes down what became of a change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reason(pub(super) &'static str);
+
 /// An error on its way to an operator.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -105,6 +109,7 @@ impl IntoResponse for Problem {
         ];
         let mut response = (self.status, head, text).into_response();
         response.headers_mut().extend(self.headers);
+        response.extensions_mut().insert(Reason(self.reason));
         response
     }
 }

@@ -9,6 +9,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::{AdminParts, Ready, serve};
+use pointsman_config::plan;
+
+use crate::audit::Audit;
 use crate::metrics::Metrics;
 use crate::world::WorldCell;
 use crate::world::bus::Bus;
@@ -16,6 +19,7 @@ use crate::world::control::Control;
 use crate::world::reload::Reload;
 use crate::world::secure::Speech;
 
+mod audited;
 mod control;
 mod events;
 mod nodes;
@@ -87,6 +91,12 @@ impl Api {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("pointsman.yaml");
         std::fs::write(&file, yaml).expect("written");
+        let audit = plan::Audit {
+            file: folder.path().join("audit.log"),
+            max_bytes: 1 << 20,
+            keep: 1,
+            on_error: plan::OnAuditError::Refuse,
+        };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let (control, orders) = Control::channel();
@@ -102,6 +112,7 @@ impl Api {
             bus: bus.clone(),
             metrics: Arc::new(Metrics::new()),
             ready: ready.clone(),
+            audit: Audit::start(Some(&audit), &Arc::new(Metrics::new()), &Bus::default()).expect("opened"),
             speech: Arc::new(|| Speech::Clear),
         };
         tokio::spawn(serve(listener, parts));

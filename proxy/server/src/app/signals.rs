@@ -16,7 +16,7 @@ pub(super) fn until_stopped(reload: &Reload) {
                 _ = term.recv() => return,
                 _ = int.recv() => return,
                 _ = hup.recv() => {
-                    reload.now().await;
+                    reload.signalled().await;
                 }
             }
         }

@@ -15,6 +15,8 @@ pub struct Reload {
 pub enum Order {
     /// Read the configuration again, whatever changed.
     Now { reply: oneshot::Sender<Outcome> },
+    /// The same because the process was told to by a signal.
+    Signalled { reply: oneshot::Sender<Outcome> },
     /// A new version of a policy: proven, kept on disk, swapped in.
     Upload { name: String, wasm: Vec<u8>, reply: oneshot::Sender<Outcome> },
     /// The policies in force.
@@ -72,6 +74,11 @@ impl Reload {
     /// Reads the configuration again. `None`: the proxy is stopping.
     pub async fn now(&self) -> Option<Outcome> {
         self.ask(|reply| Order::Now { reply }).await
+    }
+
+    /// The same because the process was told to by a signal. `None`: the proxy is stopping.
+    pub async fn signalled(&self) -> Option<Outcome> {
+        self.ask(|reply| Order::Signalled { reply }).await
     }
 
     /// Brings a new version of a policy. `None`: the proxy is stopping.

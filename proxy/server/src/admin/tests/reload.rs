@@ -17,7 +17,7 @@ pub(super) async fn answer(mut orders: Receiver<Order>) {
             Outcome { generation, outcome: if good { "swapped" } else { "refused" }, problems }
         };
         match order {
-            Order::Now { reply } => {
+            Order::Now { reply } | Order::Signalled { reply } => {
                 reloads += 1;
                 let problems = if reloads == 1 { vec![] } else { vec!["one".into(), "two".into()] };
                 let _ = reply.send(settle(reloads == 1, problems));

@@ -7,7 +7,7 @@ use crate::world::bus::Bus;
 use crate::world::secure::Speech;
 
 /// The configuration with these tokens: name, role, and a service or nothing. Each token is its name, twice.
-fn with_tokens(tokens: &[(&str, &str, &str)]) -> String {
+pub(super) fn with_tokens(tokens: &[(&str, &str, &str)]) -> String {
     let entries = tokens.iter().map(|(name, role, service)| {
         let hash: String =
             crate::admin::hash(&format!("{name}{name}")).bytes().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -19,11 +19,11 @@ fn with_tokens(tokens: &[(&str, &str, &str)]) -> String {
         .replace("routes:", "  api:\n    nodes: []\nroutes:")
 }
 
-const TOKENS: [(&str, &str, &str); 4] =
+pub(super) const TOKENS: [(&str, &str, &str); 4] =
     [("watch", "read", ""), ("any", "nodes", ""), ("own", "nodes", "oms"), ("root", "all", "")];
 
 impl Api {
-    async fn call_as(&self, name: &str, method: &str, path: &str) -> Answer {
+    pub(super) async fn call_as(&self, name: &str, method: &str, path: &str) -> Answer {
         let header = format!("authorization: Bearer {name}{name}");
         self.call(method, path, &[&header], b"{\"address\": \"127.0.0.1:9009\"}").await
     }
@@ -195,6 +195,7 @@ async fn an_open_address_without_a_token_is_not_served() {
         bus: Bus::default(),
         metrics: std::sync::Arc::default(),
         ready: super::Ready::default(),
+        audit: crate::audit::Audit::off(),
         speech: std::sync::Arc::new(|| Speech::Clear),
     };
     let error = serve(listener, parts).await.expect_err("refused").to_string();
