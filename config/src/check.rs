@@ -30,6 +30,7 @@ mod registry;
 mod repeats;
 mod retry;
 mod routes;
+mod run_as;
 mod services;
 mod tls;
 mod trusted;
@@ -104,6 +105,8 @@ const FILE: Known = Known {
     fields: &[
         "listeners",
         "admin",
+        "user",
+        "group",
         "trusted_proxies",
         "forwarded_headers",
         "trusted_header",
@@ -139,6 +142,7 @@ pub(crate) fn plan(root: &Node, checks: &Checks, known_policies: &[&str]) -> Pla
         access_log: access_log::access_log(&file),
         registry,
         routes: routes::routes(&file, &service_names),
+        run_as: run_as::run_as(&file),
         policies,
         services,
     }

@@ -20,6 +20,7 @@ mod owners;
 mod policy;
 mod primary;
 mod route;
+mod run_as;
 mod tls;
 mod told;
 
@@ -34,6 +35,7 @@ pub use owners::{BoundTo, ClaimMode, Learn, OnGone, OnUnknown, Owners};
 pub use policy::{PolicyUse, Setting};
 pub use primary::Primary;
 pub use route::{Edits, Host, Match, Mirror, PathMatch, Redirect, Rewrite, Route, Share};
+pub use run_as::RunAs;
 pub use tls::{Authorities, Certificate, NodeTls, Protocol, Tls, TlsVersion};
 pub use told::{ForwardedHeaders, Told};
 
@@ -62,6 +64,9 @@ pub struct Plan {
     pub services: BTreeMap<String, Service>,
     /// Routes in the order written; precedence is decided by the router, not by this order alone.
     pub routes: Vec<Route>,
+    /// Whom to become where the proxy is started as root; `None`: nobody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<RunAs>,
 }
 
 /// Where trusted proxies say who their client is.

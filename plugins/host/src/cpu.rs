@@ -16,16 +16,38 @@ pub(crate) fn thread_time() -> Duration {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Thread(libc::pid_t);
 
-/// Lets every other thread of the machine go first, and says which thread it is that does. Refusal is harmless: the work
-/// is then done at normal priority.
+/// Lets every other thread of the machine go first, if that can be ended again, and says which thread it is. Refusal is
+/// harmless: the work is then done at normal priority.
 ///
 /// `SCHED_IDLE`, not merely a nice value: the kernel lets a running thread of low weight finish its slice (about 3 ms)
 /// although a worker has woken up, but takes the core from an idle one at once (sched(7)).
 #[expect(unsafe_code, reason = "the standard library cannot set a thread's scheduling policy")]
 pub(crate) fn step_back() -> Thread {
-    schedule(0, libc::SCHED_IDLE);
+    if may_step_back() {
+        schedule(0, libc::SCHED_IDLE);
+    }
     // SAFETY: takes nothing and cannot fail.
     Thread(unsafe { libc::gettid() })
+}
+
+/// CAP_SYS_NICE, by its number.
+const SYS_NICE: u32 = 23;
+
+/// Whether a thread that steps back may come forth again. Without privileges the kernel lets it only where RLIMIT_NICE
+/// allows the nice value that it has, and by default that allows none (sched(7)): on a busy machine work that stepped
+/// back would then never end.
+#[expect(unsafe_code, reason = "the standard library knows no limits of the process")]
+pub fn may_step_back() -> bool {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid, writable rlimit for the length of the call, which keeps no pointer to it.
+    let failed = unsafe { libc::getrlimit(libc::RLIMIT_NICE, &raw mut limit) };
+    // 20 stands for a nice value of 0.
+    if failed == 0 && limit.rlim_cur >= 20 {
+        return true;
+    }
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|set| set >> SYS_NICE & 1 == 1)
 }
 
 impl Thread {

@@ -35,6 +35,7 @@ mod quarantine;
 mod version;
 
 pub use builtin::{builtin, builtins};
+pub use cpu::may_step_back;
 pub use digest::Digest;
 pub use host::{Host, StartError};
 pub use limits::Limits;

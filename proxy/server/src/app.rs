@@ -29,6 +29,7 @@ mod certificates;
 mod descriptors;
 mod doors;
 mod gauges;
+mod privileges;
 mod room;
 mod signals;
 
@@ -67,7 +68,11 @@ pub fn run_with(args: &RunArgs, instead: Option<Instead>) -> ExitCode {
 
 /// From the file to the last request.
 fn serve(args: &RunArgs, instead: Option<Instead>) -> Result<(), Failure> {
-    let (source, plan) = read(&args.config)?;
+    let (mut source, mut plan) = read(&args.config)?;
+    if privileges::settle(&source, plan.run_as.as_ref()).map_err(|e| Failure::new(exit::CONFIG, e.render(colour())))? {
+        // As whom it runs from now on: what that user cannot read would be missed at the next reload, or the next start.
+        (source, plan) = read(&args.config)?;
+    }
     let threads = args.threads.map_or_else(cores, usize::from);
     let metrics = Arc::new(Metrics::new());
     let bus = Bus::default();

@@ -4,6 +4,10 @@
 mod admission;
 #[path = "operators/audited.rs"]
 mod audited;
+#[path = "operators/deployed.rs"]
+mod deployed;
+#[path = "operators/privileges.rs"]
+mod privileges;
 #[path = "operators/secrets.rs"]
 mod secrets;
 /// Authorities and TLS clients.

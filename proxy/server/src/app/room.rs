@@ -37,11 +37,13 @@ const MODEST: Duration = Duration::from_secs(3);
 pub(super) fn pace() -> impl Fn(bool) + Send + Sync + 'static {
     let (tell, told) = mpsc::channel();
     spawn_thread("reload-pace", move || hurry_late_work(&told));
+    // What cannot come forth again must not step back.
+    let modest = pointsman_host::may_step_back();
     move |busy| {
         // SAFETY: takes nothing and cannot fail.
         #[expect(unsafe_code, reason = "the standard library does not tell the kernel's number of a thread")]
         let thread = unsafe { libc::gettid() };
-        schedule(thread, if busy { libc::SCHED_IDLE } else { libc::SCHED_OTHER });
+        schedule(thread, if busy && modest { libc::SCHED_IDLE } else { libc::SCHED_OTHER });
         // The other end lives as long as this one.
         let _ = tell.send(busy.then_some(thread));
     }

@@ -148,6 +148,7 @@ fn service(name: &str, health: Option<HealthCheck>, nodes: Vec<plan::StaticNode>
 
 fn plan(services: Vec<plan::Service>) -> Arc<Plan> {
     Arc::new(Plan {
+        run_as: None,
         file: PathBuf::from("test.yaml"),
         listeners: vec![],
         admin: None,

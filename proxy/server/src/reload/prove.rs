@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use pointsman_config::plan::{Mark, Plan, Registry};
+use pointsman_config::plan::{Admin, Mark, Plan, Registry};
 use pointsman_config::{Problems, Source};
 use pointsman_host::{Host, HostOptions};
 
@@ -42,11 +42,20 @@ pub(super) fn address(source: &Source, plan: &Plan, said: &str) -> Problems {
 
 /// What changed in the file and cannot change while the process runs: said, so that nobody waits for it.
 pub(super) fn warn_of_what_waits_for_a_restart(before: &Plan, now: &Plan) {
-    for (key, same) in [("registry", before.registry == now.registry), ("admin", before.admin == now.admin)] {
+    for (key, same) in [
+        ("registry", before.registry == now.registry),
+        ("user", before.run_as == now.run_as),
+        ("admin.address", admin(before, |admin| admin.address) == admin(now, |admin| admin.address)),
+        ("admin.audit", admin(before, |admin| admin.audit.clone()) == admin(now, |admin| admin.audit.clone())),
+    ] {
         if !same {
             log::warn!("`{key}` has changed in {}: that takes effect at the next start", now.file.display());
         }
     }
+}
+
+fn admin<T>(plan: &Plan, part: impl Fn(&Admin) -> T) -> Option<T> {
+    plan.admin.as_ref().map(part)
 }
 
 /// The plan of a file; the policies that it names are proven apart.

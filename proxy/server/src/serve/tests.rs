@@ -250,6 +250,7 @@ fn world(
     };
     let routes = vec![route("/a"), route("/b")];
     let whole = Plan {
+        run_as: None,
         file: "test.yaml".into(),
         listeners: vec![listener(local(), lane)],
         admin: None,
