@@ -17,7 +17,8 @@ fn read(name: &str) -> String {
 fn the_unit_is_sound_and_locked_down() {
     let folder = tempfile::tempdir().expect("a folder");
     let unit = folder.path().join("pointsman.service");
-    std::fs::write(&unit, read("deploy/pointsman.service").replace("/usr/local/bin/pointsman", BINARY)).expect("written");
+    std::fs::write(&unit, read("deploy/pointsman.service").replace("/usr/local/bin/pointsman", BINARY))
+        .expect("written");
     let analyze = |arguments: &[&str]| Command::new("systemd-analyze").args(arguments).arg(&unit).output();
     let Ok(verified) = analyze(&["verify", "--man=no"]) else {
         eprintln!("skipped: systemd-analyze is not there");
@@ -43,7 +44,8 @@ fn the_recipe_names_what_is_there() {
     };
     for line in String::from_utf8_lossy(&needs.stdout).lines() {
         let library = line.split_whitespace().next().unwrap_or_default();
-        let known = ["linux-vdso.so", "libc.so", "libm.so", "libgcc_s.so", "ld-linux", "libdl.so", "libpthread.so", "librt.so"];
+        let known =
+            ["linux-vdso.so", "libc.so", "libm.so", "libgcc_s.so", "ld-linux", "libdl.so", "libpthread.so", "librt.so"];
         assert!(known.iter().any(|known| library.contains(known)), "{line}");
     }
 }
