@@ -160,7 +160,7 @@ fn one(value: HeaderValue<'_>) -> Result<&str, Trouble> {
 /// RFC 6265 §5.4: pairs parted by `; `. Quotes belong to the value, as user agents keep them.
 fn cookie<'f>(header: &'f str, name: &str) -> Result<&'f str, Trouble> {
     // Any other white space is part of what the node reads, so of the key too.
-    let trim = |text: &'f str| text.trim_matches([' ', '	']);
+    let trim = |text: &'f str| text.trim_matches([' ', '\t']);
     let pairs = header.split(';').filter_map(|pair| pair.split_once('='));
     only(pairs.filter(|(known, _)| trim(known) == name).map(|(_, value)| trim(value)), false)
 }

@@ -64,7 +64,7 @@ pub(super) fn carry(socket: TcpStream, client: SocketAddr, address: SocketAddr, 
         return;
     }
     if reserve::is_touched(&socket) {
-        return welcome.shared.metrics.connection_refused("descriptors");
+        return welcome.shared.metrics.clients().refused("descriptors");
     }
     welcome.shared.metrics.connections().inc();
     let arrival = Arrival {
