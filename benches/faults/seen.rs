@@ -46,7 +46,7 @@ impl Seen {
 
     /// A figure that must not be above a bound.
     pub(crate) fn at_most(&mut self, what: impl Into<String>, value: f64, bound: f64) {
-        let (what, shown) = (what.into(), if value.fract() == 0.0 { 0 } else { 1 });
+        let (what, shown) = (what.into(), usize::from(value.fract() != 0.0));
         self.claim(format!("{what} ≤ {bound}"), value <= bound, format!("{value:.shown$}"));
     }
 

@@ -236,7 +236,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Asked
         match (name.to_ascii_lowercase().as_str(), value.trim()) {
             ("content-length", value) => length = value.parse().unwrap_or(0),
             ("transfer-encoding", _) => chunked = true,
-            ("x-request-unique", value) => asked.id = value.to_owned(),
+            ("x-request-unique", value) => value.clone_into(&mut asked.id),
             ("upgrade", _) => asked.upgrade = true,
             _ => {}
         }

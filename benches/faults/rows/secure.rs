@@ -1,4 +1,4 @@
-//! Rows 25 and 26: TLS and WebSockets.
+//! Rows 25 and 26: TLS and tunnels.
 
 use std::time::{Duration, Instant};
 

@@ -51,7 +51,7 @@ pub(super) async fn moved(terms: &Terms) -> Result<Seen, String> {
     taken(&rig, &mut seen, "there again", 3).await;
     links(&folder, &file, &text(4), &text(5)).await?;
     taken(&rig, &mut seen, "a symlink swapped", 5).await;
-    std::fs::set_permissions(folder.join("five.yaml"), std::fs::Permissions::from_mode(0)).map_err(problem)?;
+    std::fs::set_permissions(folder.join("five.yaml"), std::fs::Permissions::from_mode(0o000)).map_err(problem)?;
     kept(&rig, &mut seen, "mode 000").await?;
     renamed(6)?;
     taken(&rig, &mut seen, "renamed over the link", 6).await;
@@ -60,7 +60,7 @@ pub(super) async fn moved(terms: &Terms) -> Result<Seen, String> {
     Ok(seen)
 }
 
-/// The file becomes a link to one version, then to another: the way a ConfigMap is mounted.
+/// The file becomes a link to one version, then to another: the way a `ConfigMap` is mounted.
 async fn links(folder: &Path, file: &Path, four: &str, five: &str) -> Result<(), String> {
     let problem = |problem: std::io::Error| problem.to_string();
     std::fs::write(folder.join("four.yaml"), four).map_err(problem)?;
