@@ -30,10 +30,10 @@ pub(crate) fn step_back() -> Thread {
     Thread(unsafe { libc::gettid() })
 }
 
-/// CAP_SYS_NICE, by its number.
+/// `CAP_SYS_NICE`, by its number.
 const SYS_NICE: u32 = 23;
 
-/// Whether a thread that steps back may come forth again. Without privileges the kernel lets it only where RLIMIT_NICE
+/// Whether a thread that steps back may come forth again. Without privileges the kernel lets it only where `RLIMIT_NICE`
 /// allows the nice value that it has, and by default that allows none (sched(7)): on a busy machine work that stepped
 /// back would then never end.
 #[expect(unsafe_code, reason = "the standard library knows no limits of the process")]

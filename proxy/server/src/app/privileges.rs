@@ -121,7 +121,7 @@ fn checked(outcome: libc::c_int) -> io::Result<()> {
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Lets threads that compile step back behind the workers: the kernel lets them come forth again only within RLIMIT_NICE,
+/// Lets threads that compile step back behind the workers: the kernel lets them come forth again only within `RLIMIT_NICE`,
 /// where 20 stands for a nice value of 0, which is what they have. Where it cannot be had, they do not step back.
 fn allow_coming_forth() {
     const WANTED: libc::rlim_t = 20;
@@ -140,7 +140,7 @@ fn allow_coming_forth() {
 const ZERO: libc::c_ulong = 0;
 const ONE: libc::c_ulong = 1;
 
-/// PR_SET_NO_NEW_PRIVS: no program that is started from here has more than this one (prctl(2)).
+/// `PR_SET_NO_NEW_PRIVS`: no program that is started from here has more than this one (prctl(2)).
 fn no_new_privileges() -> io::Result<()> {
     // SAFETY: takes integers and touches no memory.
     #[expect(unsafe_code, reason = "the standard library does not know prctl")]
@@ -151,10 +151,10 @@ fn no_new_privileges() -> io::Result<()> {
 /// Real, effective and saved users and groups.
 fn ids() -> io::Result<([libc::uid_t; 3], [libc::gid_t; 3])> {
     let (mut users, mut groups) = ([0; 3], [0; 3]);
-    let ([a, b, c], [d, e, f]) = (&mut users, &mut groups);
+    let ([real, effective, saved], [own, acting, kept]) = (&mut users, &mut groups);
     // SAFETY: each pointer is to an integer of ours that outlives the call.
     #[expect(unsafe_code, reason = "the standard library does not tell users")]
-    let outcomes = unsafe { [libc::getresuid(a, b, c), libc::getresgid(d, e, f)] };
+    let outcomes = unsafe { [libc::getresuid(real, effective, saved), libc::getresgid(own, acting, kept)] };
     outcomes.into_iter().try_for_each(checked).map(|()| (users, groups))
 }
 
@@ -172,7 +172,7 @@ fn groups() -> io::Result<Vec<libc::gid_t>> {
 /// Strings of an entry: a group of a thousand members has some kilobytes.
 const ENTRY: usize = 1 << 20;
 
-/// Number and group of a user, as getpwnam_r(3) knows them.
+/// Number and group of a user, as `getpwnam_r(3)` knows them.
 fn user(name: &str) -> Result<(libc::uid_t, libc::gid_t), String> {
     let unknown = || format!("there is no user `{name}`");
     let wanted = CString::new(name).map_err(|_| unknown())?;
@@ -187,7 +187,7 @@ fn user(name: &str) -> Result<(libc::uid_t, libc::gid_t), String> {
     }
 }
 
-/// Number of a group, as getgrnam_r(3) knows it.
+/// Number of a group, as `getgrnam_r(3)` knows it.
 fn group(name: &str) -> Result<libc::gid_t, String> {
     let unknown = || format!("there is no group `{name}`");
     let wanted = CString::new(name).map_err(|_| unknown())?;

@@ -4,10 +4,10 @@ use std::io;
 
 use super::{ZERO, checked};
 
-/// CAP_NET_BIND_SERVICE, by its number.
+/// `CAP_NET_BIND_SERVICE`, by its number.
 const NET_BIND_SERVICE: u32 = 10;
 
-/// _LINUX_CAPABILITY_VERSION_3: two words a set.
+/// `_LINUX_CAPABILITY_VERSION_3`: two words a set.
 const VERSION: u32 = 0x2008_0522;
 
 #[repr(C)]
