@@ -13,6 +13,9 @@ use crate::load_error::LoadCause;
 /// How long a compilation makes do with what the workers leave over. A small policy takes some 20 ms of a core.
 const MODEST: Duration = Duration::from_secs(3);
 
+/// Bytes of an error, of which names may make up hundreds of thousands.
+const LONGEST: usize = 2000;
+
 /// The right to compile. Dropping it passes it on, also when the compiler panics.
 struct Permit(SyncSender<()>);
 
@@ -78,15 +81,21 @@ impl Compiler {
     }
 }
 
-/// An error and its causes on one line.
+/// An error and its causes on one line of some thousand characters at most. Names in it are the module's own words: nothing of
+/// them may steer a terminal or fill a log.
 pub(crate) fn one_line(error: &wasmtime::Error) -> String {
     let mut out = String::new();
     for cause in error.chain() {
-        let text = cause.to_string();
         if !out.is_empty() {
             out.push_str(": ");
         }
-        out.push_str(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+        for c in cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ").chars() {
+            if out.len() > LONGEST {
+                out.push('…');
+                return out;
+            }
+            if c.is_control() { out.extend(c.escape_unicode()) } else { out.push(c) }
+        }
     }
     out
 }

@@ -35,7 +35,7 @@ static NODES: LazyLock<Arc<Membership>> = LazyLock::new(|| {
 });
 
 /// The longest text about a module that an operator is shown.
-const TEXT: usize = 16 * 1024;
+const TEXT: usize = 4 * 1024;
 
 /// A module: it is refused with a reason that can be shown, or it is taken, set up and asked.
 pub fn wasm(data: &[u8]) {

@@ -109,9 +109,9 @@ fn seconds(time: &Duration) -> String {
     format!("{} s", time.as_secs_f64())
 }
 
-/// The first three, and how many more.
+/// The beginnings of the first three, and how many more.
 fn list(names: &[String]) -> String {
-    let mut out = names.iter().take(3).map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+    let mut out = names.iter().take(3).map(|n| format!("`{n:.200}`")).collect::<Vec<_>>().join(", ");
     if names.len() > 3 {
         out.push_str(&format!(" and {} more", names.len() - 3));
     }

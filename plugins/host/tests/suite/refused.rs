@@ -144,3 +144,19 @@ fn what_does_not_start_or_say_who_it_is() {
          or `.`, a version 1 to 64 such characters or `+`"
     );
 }
+
+/// A component around a core module that imports the same name twice, which wasmtime quotes.
+fn imports_twice(name: &str) -> Vec<u8> {
+    let module = |fields: &str| format!("(core module (import \"{name}\" \"\" (func)) {fields})");
+    text(&format!("(component {})", module(&format!("(import \"{name}\" \"\" (func))"))))
+}
+
+#[test]
+fn names_of_a_module_neither_steer_the_terminal_nor_fill_the_log() {
+    let refused = refusal(&imports_twice("\\1b[2J\\07"));
+    assert!(refused.contains("\\u{1b}[2J\\u{7}") && !refused.contains(char::is_control), "{refused:?}");
+    let long = refusal(&imports_twice(&"n".repeat(40_000)));
+    assert!(long.contains("nnn…") && long.len() < 4000, "{} bytes", long.len());
+    let exported = refusal(&exports(&"n".repeat(40_000)));
+    assert!(exported.contains("nnn`") && exported.len() < 4000, "{} bytes", exported.len());
+}
