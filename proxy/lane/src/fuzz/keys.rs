@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use pointsman_config::parse;
-use pointsman_config::plan::{KeyPart, KeyRule, KeySource};
+use pointsman_config::plan::{KeyRule, KeySource, Segment};
 use pointsman_core::facts::{Plain, RequestFacts};
-use pointsman_core::key::{self, Reading, number, stable_hash};
+use pointsman_core::key::{Key, Reading, number, read, stable_hash};
 
 use crate::facts::Facts;
 use crate::head::{Parsed, RequestHead};
@@ -18,13 +18,14 @@ use crate::stream::Peer;
 pub fn keys(data: &[u8]) {
     let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
     let (Ok(rule), bytes) = (std::str::from_utf8(&data[..end]), &data[end + 1..]) else { return };
-    let Some(rule) = read(rule) else { return };
+    let Some(rule) = rule_of(rule) else { return };
     let mut head = RequestHead::default();
     let Ok(Parsed::Whole) = head.parse(bytes, &Limits::default()) else { return };
     let peer = Peer::from(SocketAddr::from(([127, 0, 0, 1], 9)));
     let facts = Facts::new(&head, bytes, &peer);
-    let reading = key::read(&rule, &facts);
-    assert_eq!(reading, key::read(&rule, &plain(&rule.part, &facts)), "{rule:?}: what stands apart is another request");
+    let plain = plain(&head, bytes, &facts);
+    let reading = read(&rule, &facts);
+    assert_eq!(reading, read(&rule, &plain), "{rule:?}: what stands apart is another request");
     let Reading::Key(key) = reading else { return };
     assert!(!key.is_empty());
     let _ = stable_hash(&key);
@@ -32,66 +33,64 @@ pub fn keys(data: &[u8]) {
         let digits = key.trim_start_matches('0');
         assert_eq!(number.to_string(), if digits.is_empty() { "0" } else { digits });
     }
-    if rule.part.steps.is_empty()
-        && let Some(carrying) = carrying(&rule.part.from, &key)
-    {
-        assert!(key.len() <= bytes.len() || matches!(rule.part.from, KeySource::ClientAddress { .. }));
-        assert_eq!(key::read(&rule, &carrying), Reading::Key(key), "{rule:?}");
+    if let (Some(carrying), true) = (carrying(&rule.part.from, &key), rule.part.steps.is_empty()) {
+        assert_eq!(read(&rule, &carrying), Reading::Key(Key::Borrowed(&key)), "{rule:?}");
     }
 }
 
-fn read(rule: &str) -> Option<KeyRule> {
+fn rule_of(text: &str) -> Option<KeyRule> {
     let text = format!(
-        "listeners: [{{ address: 127.0.0.1:80 }}]\nservices:\n  s:\n    policy: p\n    nodes: [{{ id: a, address: 127.0.0.1:81 }}]\n    key: {rule}\n"
+        "listeners: [{{ address: 127.0.0.1:80 }}]\nservices:\n  s:\n    policy: p\n    nodes: [{{ id: a, address: 127.0.0.1:81 }}]\n    key: {text}\n"
     );
     let plan = parse(&text, Path::new("key.yaml"), &|_| None, &["p"]).ok()?;
     plan.services.get("s")?.key.clone()
 }
 
-/// The headers that a part looks at.
-fn headers<'r>(part: &'r KeyPart, names: &mut Vec<&'r str>) {
-    match &part.from {
-        KeySource::Header(name) => names.push(name),
-        KeySource::Cookie(_) => names.push("cookie"),
-        KeySource::FirstOf(parts) | KeySource::Join { parts, .. } => parts.iter().for_each(|part| headers(part, names)),
-        _ => {}
+/// The same request as facts that stand on their own.
+fn plain(head: &RequestHead, bytes: &[u8], facts: &Facts<'_>) -> Plain {
+    let mut headers = Vec::new();
+    for line in head.lines() {
+        let name = String::from_utf8_lossy(line.name.of(bytes)).to_ascii_lowercase();
+        match std::str::from_utf8(line.value.of(bytes)) {
+            Ok(value) => headers.push((name, value.to_owned())),
+            // Facts that are text cannot hold what is not; twice is ambiguous too.
+            Err(_) => headers.extend([(name.clone(), String::new()), (name, String::new())]),
+        }
     }
-}
-
-/// The same request as facts that stand on their own, with as much of it as the rule looks at.
-fn plain(part: &KeyPart, facts: &Facts<'_>) -> Plain {
-    let mut names = Vec::new();
-    headers(part, &mut names);
-    names.sort_unstable();
-    names.dedup();
-    // Facts that are text cannot hold what is not; twice is ambiguous too.
-    let value = |value: &[u8]| match std::str::from_utf8(value) {
-        Ok(text) => vec![text.to_owned()],
-        Err(_) => vec![String::new(); 2],
-    };
-    let values =
-        |name: &str| facts.values(name).flat_map(value).map(|value| (name.to_owned(), value)).collect::<Vec<_>>();
     Plain {
         method: facts.method().into(),
         host: facts.host().into(),
         path: facts.path().into(),
         query: facts.query().map(Into::into),
-        headers: names.into_iter().flat_map(values).collect(),
+        headers,
         client: facts.client(),
-        ..Plain::default()
+        tls_subject: None,
     }
 }
 
-/// A request that carries a key, written anew; `None` where a key is more than one value, or another than what stands there.
-fn carrying(source: &KeySource, key: &str) -> Option<Plain> {
+/// A request that carries a key, written anew; `None` where a rule takes more than one value, or less than all of one.
+fn carrying(from: &KeySource, key: &str) -> Option<Plain> {
     let mut plain = Plain::default();
-    match source {
+    match from {
         KeySource::Header(name) => plain.headers.push((name.clone(), key.into())),
         KeySource::Cookie(name) => plain.headers.push(("cookie".into(), format!("x=1; {name}={key}; y=2"))),
         KeySource::Query(name) => plain.query = Some(format!("{}={}", encoded(name), encoded(key))),
         KeySource::Path(segment) => plain.path = format!("{}/{}/x", "/x".repeat(*segment), encoded(key)),
-        KeySource::ClientAddress { v4: 32, v6: 128 } => plain.client = key.parse().ok(),
-        _ => return None,
+        KeySource::Capture(template) => {
+            for segment in &template.segments {
+                plain.path.push('/');
+                match segment {
+                    Segment::Is(text) => plain.path.push_str(text),
+                    Segment::Any => plain.path.push('x'),
+                    Segment::Key => plain.path.push_str(&encoded(key)),
+                }
+            }
+        }
+        KeySource::ClientAddress { .. }
+        | KeySource::TlsSubject
+        | KeySource::Body(_)
+        | KeySource::FirstOf(_)
+        | KeySource::Join { .. } => return None,
     }
     Some(plain)
 }
