@@ -93,7 +93,7 @@ fn exchange(input: &mut Arriving<'_>, limits: &Limits, carried: &mut Carried) ->
     }
     let bytes = input.here();
     sound(&head, bytes, limits);
-    edit::request(&mut carried.out, &head, bytes, None::<fn(&mut Vec<u8>)>, false, |_| false, |_| {});
+    edit::request(&mut carried.out, &head, bytes, None::<fn(&mut Vec<u8>)>, true, |_| false, |_| {});
     input.at += head.end();
     let body = body(input, limits, head.framing(), &mut carried.out)?;
     carried.requests.push(request(&head, bytes, body));

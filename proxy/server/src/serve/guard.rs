@@ -10,12 +10,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use pingora_core::protocols::raw_connect::ProxyDigest;
-use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
 use pointsman_config::plan::ClientLimits;
 use pointsman_lane::Limits;
 use pointsman_lane::body::{Decoder, Step};
@@ -24,87 +21,18 @@ use pointsman_lane::hand_over::HandOver;
 use pointsman_lane::head::{Parsed, RequestHead};
 use tokio::io::ReadBuf;
 
-use super::frames::Cause;
 use super::manner::judged_by;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+mod ledger;
+
+pub(super) use ledger::{Ledger, finished, flaw, has_room, is_headless, over_http2, subject};
 
 /// What pingora reads in place of a head that is refused, so that the refusal takes the way of all refusals: counted,
 /// logged and explained. It never leaves the gateway.
 const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n";
-
-/// What the guard and the gateway tell each other of one connection.
-#[derive(Debug, Default)]
-pub(super) struct Ledger {
-    /// The subject of the client's certificate.
-    subject: Option<Arc<str>>,
-    limits: ClientLimits,
-    /// Whether no HTTP/1 is spoken, so that nobody has judged the messages before pingora.
-    open: bool,
-    flaw: OnceLock<Flaw>,
-    /// Whether the flaw is in a head, so that what pingora reads is no client's words.
-    headless: AtomicBool,
-    /// Requests that the gateway is done with.
-    finished: AtomicU64,
-    /// Why a connection of HTTP/2 ends.
-    ended: OnceLock<Cause>,
-}
-
-impl Ledger {
-    /// As pingora carries it from the connection to the gateway.
-    pub(super) fn digest(self: &Arc<Self>) -> Option<Arc<ProxyDigest>> {
-        let unused = ResponseHeader::build(200, Some(0)).ok()?;
-        Some(Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(Arc::clone(self))))))
-    }
-
-    /// Why the connection is to end, or has ended.
-    pub(super) fn ended(&self) -> Option<Cause> {
-        self.ended.get().copied()
-    }
-
-    /// The connection is to end. The first cause counts.
-    pub(super) fn end(&self, cause: Cause) {
-        let _ = self.ended.set(cause);
-    }
-
-    fn of(session: &Session) -> Option<&Arc<Self>> {
-        session.digest()?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
-    }
-}
-
-/// The subject of the client's certificate.
-pub(super) fn subject(session: &Session) -> Option<&str> {
-    Ledger::of(session)?.subject.as_deref()
-}
-
-/// What is wrong with the request that is being read.
-pub(super) fn flaw(session: &Session) -> Option<Flaw> {
-    Ledger::of(session)?.flaw.get().copied()
-}
-
-/// Whether it has no head that could be told of.
-pub(super) fn is_headless(session: &Session) -> bool {
-    Ledger::of(session).is_some_and(|ledger| ledger.headless.load(Ordering::Relaxed))
-}
-
-/// Whether a body of so many bytes may come.
-pub(super) fn has_room(session: &Session, bytes: u64) -> bool {
-    Ledger::of(session).and_then(|ledger| ledger.limits.body).is_none_or(|most| bytes <= most)
-}
-
-/// What a client of HTTP/2 is granted.
-pub(super) fn over_http2(session: &Session) -> Option<&ClientLimits> {
-    Ledger::of(session).filter(|ledger| ledger.open).map(|ledger| &ledger.limits)
-}
-
-/// The gateway is done with a request: the next may be read.
-pub(super) fn finished(session: &Session) {
-    if let Some(ledger) = Ledger::of(session) {
-        ledger.finished.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// Stands between a client's socket and pingora.
 #[derive(Debug, Default)]
