@@ -15,6 +15,7 @@ mod access_log;
 mod admin;
 mod client;
 mod course;
+mod drain;
 mod eject;
 mod fields;
 mod headers;

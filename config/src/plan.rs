@@ -14,6 +14,7 @@ use crate::units::{serialize_duration, serialize_optional_duration};
 
 mod admin;
 mod client;
+mod drain;
 mod key;
 mod network;
 mod owners;
@@ -26,6 +27,7 @@ mod told;
 
 pub use admin::{Admin, Audit, OnAuditError, Role, Token, TokenHash};
 pub use client::{ClientLimits, Http2Limits};
+pub use drain::Drain;
 pub use key::{
     BodyPlace, DEFAULT_BODY_LIMIT, KeyPart, KeyRule, KeySource, KeyStep, NoKey, Otherwise, PathTemplate, Repeated,
     Segment, XmlPath,
@@ -195,6 +197,8 @@ pub struct Service {
     pub rate: Option<Rate>,
     /// Upstream timeouts.
     pub timeouts: Timeouts,
+    /// How tunnels leave a node that drains.
+    pub drain: Drain,
     /// What happens when no node is up.
     pub all_down: AllDown,
     /// Ramp of a node that comes up; `None` is off.

@@ -17,9 +17,11 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 mod admin;
+mod heir;
 mod wait;
 
 pub use admin::Admin;
+use heir::Heir;
 pub use wait::{PATIENCE, until};
 
 /// How the proxy is started.
@@ -74,6 +76,8 @@ pub struct Proxy {
     options: ProxyOptions,
     folder: TempDir,
     child: Child,
+    /// Processes that took over from it, the newest last.
+    heirs: Vec<Heir>,
     output: Output,
 }
 
@@ -120,7 +124,7 @@ impl Proxy {
         write_config(folder.path(), &options.yaml, &[], nowhere)?;
         let output = Output::default();
         let (child, listeners, admin) = launch(&options, folder.path(), &output).await?;
-        Ok(Self { listeners, admin, options, folder, child, output })
+        Ok(Self { listeners, admin, options, folder, child, heirs: Vec::new(), output })
     }
 
     /// The first listener.
@@ -128,9 +132,40 @@ impl Proxy {
         self.listeners[0]
     }
 
-    /// Process id.
+    /// Process id of the one that serves.
     pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+        self.heirs.last().map_or_else(|| self.child.id(), |heir| Some(heir.pid))
+    }
+
+    /// Takes note that this process serves now (`pointsman upgrade` says so): signals are for it from now on, and it ends
+    /// with this value. The file of ports must have been written anew.
+    ///
+    /// # Errors
+    /// There is no such process, or the file cannot be read.
+    pub fn upgraded(&mut self, pid: u32) -> io::Result<()> {
+        self.heirs.push(Heir::new(pid)?);
+        let ports: Ports = serde_json::from_slice(&std::fs::read(self.folder().join(PORTS))?)?;
+        self.listeners = ports.listeners;
+        self.admin = ports.admin.map_or_else(|| self.admin.clone(), Admin::new);
+        Ok(())
+    }
+
+    /// Waits until the newest process that took over has ended.
+    ///
+    /// # Errors
+    /// Not within [`PATIENCE`], or there is none.
+    pub async fn heir_ended(&self) -> io::Result<()> {
+        let heir = self.heirs.last().ok_or_else(|| io::Error::other("no process has taken over"))?;
+        let ended = until(|| async { heir.has_ended().then_some(()) });
+        ended.await.ok_or_else(|| failure("the new process did not end", &self.output))
+    }
+
+    /// The `pointsman` command with these arguments, in the proxy's folder.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn command(&self, arguments: &[&str]) -> io::Result<std::process::Output> {
+        Command::new(&self.options.binary).args(arguments).current_dir(self.folder()).output().await
     }
 
     /// The folder that holds the configuration and what lies beside it.
@@ -180,7 +215,10 @@ impl Proxy {
     /// # Errors
     /// It has ended.
     pub fn signal(&self, signal: libc::c_int) -> io::Result<()> {
-        let pid = self.pid().and_then(|pid| libc::pid_t::try_from(pid).ok());
+        if let Some(heir) = self.heirs.last() {
+            return heir.signal(signal);
+        }
+        let pid = self.child.id().and_then(|pid| libc::pid_t::try_from(pid).ok());
         let pid = pid.ok_or_else(|| io::Error::other("the proxy has ended"))?;
         #[expect(unsafe_code, reason = "the standard library sends no signal but SIGKILL")]
         // SAFETY: kill(2) takes two integers and touches no memory of ours. The pid is that of a child which was not
@@ -189,7 +227,7 @@ impl Proxy {
         if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Waits for its end and answers its exit code; `None` if a signal ended it.
+    /// Waits for the end of the process that was started first and answers its exit code; `None` if a signal ended it.
     ///
     /// # Errors
     /// Not within [`PATIENCE`].

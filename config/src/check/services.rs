@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fields::{Fields, Known};
 use super::words::{NAME_RULE, is_name, quote};
-use super::{eject, health, key, nodes, owners, policies, primary, retry, tls};
+use super::{drain, eject, health, key, nodes, owners, policies, primary, retry, tls};
 use crate::plan::{AllDown, KeyRule, KeySource, Limits, Protocol, Rate, Service, SlowStart, Timeouts};
 use crate::raw::{Entry, Value};
 
@@ -21,6 +21,7 @@ const SERVICE: Known = Known {
         "eject",
         "limits",
         "timeouts",
+        "drain",
         "all_down",
         "slow_start",
         "owners",
@@ -74,6 +75,7 @@ fn service(file: &Fields, entry: &Entry, policies: &[&str]) -> Service {
         limits,
         rate,
         timeouts: timeouts(&fields),
+        drain: drain::drain(&fields),
         all_down: fields.choice("all_down", &downs).unwrap_or(AllDown::Fail),
         slow_start: slow_start(&fields),
         mark: entry.key_mark,

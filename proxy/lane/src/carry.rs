@@ -77,7 +77,8 @@ struct Connection {
     now: Duration,
 }
 
-/// Wakes the idle connections of the calling worker thread, so that they see that [`Traffic::draining`] holds and close.
+/// Wakes the idle connections and the tunnels of the calling worker thread, so that they see what [`Traffic::closes_idle`]
+/// and [`crate::traffic::Trip::poll_leave`] say now.
 pub fn wake_idle() {
     worker::wake_all();
 }
@@ -164,7 +165,7 @@ impl Connection {
         }
         let now = if first { since } else { (lane.clock)() };
         let deadline = since + lane.options.keep_alive;
-        if now >= deadline || lane.traffic.draining() {
+        if now >= deadline || lane.traffic.closes_idle() {
             return Poll::Ready(false);
         }
         self.slot.arm(deadline, task.waker());

@@ -55,8 +55,6 @@ pub struct Options {
     /// How long input is thrown away after a last response, so that the response is not lost to a reset (RFC 9112 §9.6).
     /// Default 2 s.
     pub linger: Duration,
-    /// From when a tunnel has to end (the proxy stops, its node drains) until it is cut. Default 10 s.
-    pub tunnel_grace: Duration,
     /// Whether HTTP/2 is spoken on the same socket by prior knowledge. What is no request line then may be a preface gone
     /// wrong, and is not answered: HTTP/1.1 would be read as a frame (RFC 9113 §3.4). Default false.
     pub prior_knowledge: bool,
@@ -77,7 +75,6 @@ impl Default for Options {
             send_timeout: Duration::from_secs(60),
             keep_alive: Duration::from_secs(75),
             linger: Duration::from_secs(2),
-            tunnel_grace: Duration::from_secs(10),
             prior_knowledge: false,
             upgrades_only: false,
             pool_per_node: 512,

@@ -32,9 +32,14 @@ pub trait Traffic: Send + Sync + 'static {
     /// A head is refused: write the page, count, log. There is no trip to finish. The connection is closed after it.
     fn reject(&self, flaw: Flaw, peer: &Peer, page: &mut Page);
 
-    /// Whether connections are to end after the request they carry. See [`crate::wake_idle`].
+    /// Whether connections are to end after the request they carry.
     fn draining(&self) -> bool {
         false
+    }
+
+    /// Whether those that idle are to end now. See [`crate::wake_idle`].
+    fn closes_idle(&self) -> bool {
+        self.draining()
     }
 }
 
@@ -125,15 +130,23 @@ pub trait Trip: Send + 'static {
         let _ = (up, down);
     }
 
-    /// Ready once the tunnel has to end, with the status code that a WebSocket client is told (RFC 6455 §7.4.1). Not
-    /// polled again after that.
-    fn poll_leave(&mut self, context: &mut Context<'_>, node: &Node) -> Poll<u16> {
+    /// Ready once the tunnel has to end. Not polled again after that. Polled anew after [`crate::wake_idle`].
+    fn poll_leave(&mut self, context: &mut Context<'_>, node: &Node) -> Poll<Leave> {
         let _ = (context, node);
         Poll::Pending
     }
 
     /// The request is over. Takes the trip: dropping it here lets go of the World.
     fn finish(self, facts: &Facts<'_>, receipt: Receipt);
+}
+
+/// How a tunnel has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leave {
+    /// The status code that a WebSocket client is told (RFC 6455 §7.4.1).
+    pub code: u16,
+    /// After so long it is cut.
+    pub within: Duration,
 }
 
 /// A response that the proxy writes itself. The lane adds the first line, Content-Length and Connection.

@@ -101,6 +101,7 @@ fn serve_lane(nodes: Vec<SocketAddr>) -> SocketAddr {
                 parked: Notify::new(),
                 draining: AtomicBool::new(false),
                 leave: AtomicU16::new(0),
+                within: AtomicU64::new(0),
                 told: None,
             };
             let (end, mut ended) = mpsc::unbounded_channel();

@@ -164,6 +164,11 @@ impl Store {
         Self { log_bytes, ..self }
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What is kept.
     pub fn state(&self) -> &State {
         &self.state

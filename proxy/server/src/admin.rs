@@ -10,6 +10,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post, put};
+use tokio::sync::oneshot;
 
 use crate::audit::Audit;
 use crate::metrics::Metrics;
@@ -23,6 +24,7 @@ mod audited;
 mod body;
 mod config;
 mod door;
+mod entrance;
 mod events;
 mod explain;
 mod fields;
@@ -43,6 +45,7 @@ mod services;
 mod tests;
 
 use door::Caller;
+pub use entrance::Entrance;
 use guard::attempts::Attempts;
 pub use guard::roles::{Need, hash};
 pub use ready::Ready;
@@ -93,6 +96,8 @@ pub struct AdminParts {
     pub metrics: Arc<Metrics>,
     /// Whether the proxy is ready for traffic.
     pub ready: Ready,
+    /// Whether this process accepts.
+    pub entrance: Entrance,
     /// Writes down changes.
     pub audit: Audit,
     /// How connections are begun.
@@ -126,13 +131,23 @@ pub fn serve(listener: std::net::TcpListener, parts: AdminParts) -> impl Future<
             )));
         }
         listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = parts.entrance.guard(tokio::net::TcpListener::from_std(listener)?);
         let (door, opened) = door::open(listener, local, Arc::clone(&parts.speech), Arc::clone(&parts.metrics));
         let events = Arc::new(events::EventLog::default());
         let follow = Arc::clone(&events).follow(bus);
-        let app = router(Arc::new(Shared { parts, attempts: Attempts::default(), local, events }));
+        let app = router(Arc::new(Shared { parts, attempts: Attempts::default(), local, events }))
+            .into_make_service_with_connect_info::<Caller>();
+        let (open, left) = oneshot::channel::<()>();
+        let opened = async {
+            opened.await;
+            drop(open);
+            // What is under way ends by itself.
+            std::future::pending::<()>().await;
+        };
+        // An error means that the door has closed: nothing is ever sent.
+        let left = async { drop(left.await) };
         tokio::select! {
-            served = async { axum::serve(door, app.into_make_service_with_connect_info::<Caller>()).await } => served,
+            served = async { axum::serve(door, app).with_graceful_shutdown(left).await } => served,
             () = follow => Ok(()),
             () = opened => Ok(()),
         }

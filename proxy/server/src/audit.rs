@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use pointsman_config::plan::{self, OnAuditError};
 use serde::Serialize;
@@ -22,8 +22,7 @@ use crate::world::bus::Bus;
 mod journal;
 mod writer;
 
-use journal::Journal;
-use writer::{Order, Writer};
+use writer::{Order, Reply, Writer};
 
 /// What a line says.
 #[derive(Debug, Clone, Serialize)]
@@ -32,12 +31,12 @@ pub struct Record {
     #[serde(serialize_with = "stamp::serialize")]
     pub time: SystemTime,
     /// A token's name, `loopback` where there are no tokens, `nobody` without a right one; `file` and `signal` where the
-    /// configuration was read again for these.
+    /// proxy acted for these; `user 0` and the like where the system says who asked.
     pub who: String,
     /// Where they asked from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<SocketAddr>,
-    /// What they asked for: `join`, `leave`, `drain`, `undrain`, `lower-mark`, `upload-policy`, `reload`.
+    /// What they asked for: `join`, `leave`, `drain`, `undrain`, `lower-mark`, `upload-policy`, `reload`, `upgrade`.
     pub what: &'static str,
     /// The service that it concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,8 +79,14 @@ impl Record {
 
 /// Why a change cannot be written down.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the audit cannot be written: {0}")]
-pub struct Unwritable(pub(crate) String);
+pub enum Unwritable {
+    /// The disk says so.
+    #[error("the audit cannot be written: {0}")]
+    Failed(String),
+    /// Another process has the file, and answers whoever asks for changes.
+    #[error("another process writes the audit")]
+    Elsewhere,
+}
 
 /// Writes down changes. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -92,16 +97,36 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Opens the file, repairs its end if a crash tore it, and starts the thread that writes.
-    pub fn start(plan: Option<&plan::Audit>, metrics: &Arc<Metrics>, bus: &Bus) -> io::Result<Self> {
+    /// Starts the thread that writes. Until [`Audit::open`] changes wait: another process may have the file.
+    pub fn closed(plan: Option<&plan::Audit>, metrics: &Arc<Metrics>, bus: &Bus) -> io::Result<Self> {
         let Some(plan) = plan else { return Ok(Self::off()) };
-        let journal = Journal::open(&plan.file, plan.max_bytes, plan.keep).map_err(|error| {
-            io::Error::new(error.kind(), format!("the audit {} cannot be opened: {error}", plan.file.display()))
-        })?;
-        let writer = Writer::new(journal, Arc::clone(metrics), bus.clone());
+        let writer = Writer::new(plan, Arc::clone(metrics), bus.clone());
         let (orders, inbox) = mpsc::channel();
         std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&inbox))?;
         Ok(Self { orders: Some(orders), refuses: plan.on_error == OnAuditError::Refuse })
+    }
+
+    /// Opens the file, repairs its end if a crash tore it, and lets changes go on. An error: the file cannot be opened,
+    /// which is tried again with each change.
+    pub async fn open(&self) -> Result<(), Unwritable> {
+        self.order(|reply| Order::Open { reply }).await
+    }
+
+    /// Lets further changes wait; those that have room may still be written down.
+    pub fn hold(&self) {
+        self.tell(Order::Hold);
+    }
+
+    /// Closes the file, for another process to open it: once every change that has room is written down, and within
+    /// `patience` even if some are not. Their lines wait in memory until it is opened again.
+    pub async fn close(&self, patience: Duration) -> Result<(), Unwritable> {
+        let until = Instant::now() + patience;
+        self.order(|reply| Order::Close { until, reply }).await
+    }
+
+    /// Another process has the file from now on: changes that wait are refused.
+    pub fn leave(&self) {
+        self.tell(Order::Leave);
     }
 
     /// One that writes nothing down.
@@ -109,13 +134,25 @@ impl Audit {
         Self { orders: None, refuses: false }
     }
 
-    async fn ask(&self, make: impl FnOnce(oneshot::Sender<Result<(), Unwritable>>) -> Order) -> Result<(), Unwritable> {
+    /// As [`Audit::order`]; where changes are made even without their lines, nothing is an error.
+    async fn ask(&self, make: impl FnOnce(Reply) -> Order) -> Result<(), Unwritable> {
+        let outcome = self.order(make).await;
+        if self.refuses { outcome } else { Ok(()) }
+    }
+
+    async fn order(&self, make: impl FnOnce(Reply) -> Order) -> Result<(), Unwritable> {
         let Some(orders) = &self.orders else { return Ok(()) };
         let (reply, answer) = oneshot::channel();
-        let gone = || Unwritable("its thread has ended".into());
+        let gone = || Unwritable::Failed("its thread has ended".into());
         orders.send(make(reply)).map_err(|_| gone())?;
-        let outcome = answer.await.map_err(|_| gone()).and_then(|outcome| outcome);
-        if self.refuses { outcome } else { Ok(()) }
+        answer.await.map_err(|_| gone()).and_then(|outcome| outcome)
+    }
+
+    fn tell(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // An error means that the thread has ended, and what it held with it.
+            let _ = orders.send(order);
+        }
     }
 
     /// Sets room aside for the line of a change that is about to be made. An error: it must not be made. Each success
@@ -137,10 +174,7 @@ impl Audit {
 
     /// Gives back room: there was nothing to change.
     pub fn nothing(&self) {
-        if let Some(orders) = &self.orders {
-            // An error means that the thread has ended, and its room with it.
-            let _ = orders.send(Order::Nothing);
-        }
+        self.tell(Order::Nothing);
     }
 }
 

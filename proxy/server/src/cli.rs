@@ -1,4 +1,4 @@
-//! The command line: `pointsman run|check|nodes|policy|top|admin`.
+//! The command line: `pointsman run|check|nodes|policy|top|admin|upgrade`.
 
 use std::process::ExitCode;
 
@@ -13,6 +13,7 @@ pub mod nodes;
 pub mod policy;
 mod table;
 pub mod top;
+pub mod upgrade;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,6 +46,8 @@ enum Command {
     Top(top::TopArgs),
     /// Make a token for the admin API.
     Admin(admin::AdminArgs),
+    /// Let a new process take over from the one that runs, without a connection lost.
+    Upgrade(upgrade::UpgradeArgs),
 }
 
 /// Parses the command line and runs the command.
@@ -57,5 +60,6 @@ pub fn main() -> ExitCode {
         Command::Policy(args) => policy::run(args),
         Command::Top(args) => top::run(args),
         Command::Admin(args) => admin::run(&args),
+        Command::Upgrade(args) => upgrade::run(args),
     }
 }

@@ -9,16 +9,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use pointsman_registry::{Damage, RegistryError, Store};
+use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
 use crate::world::bus::Bus;
 use crate::world::clock;
-use crate::world::control::Control;
+use crate::world::control::Order;
+use crate::world::legacy::Legacy;
 
 mod batch;
 mod checks;
 mod configure;
 mod desk;
+mod finishing;
+mod handing;
 mod judgement;
 mod probe;
 mod report;
@@ -36,6 +40,8 @@ pub struct ControlOptions {
     pub metrics: Arc<Metrics>,
     /// Where operators are told.
     pub bus: Bus,
+    /// What the process before this one knew.
+    pub legacy: Legacy,
 }
 
 /// Why the control thread cannot start.
@@ -49,9 +55,10 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-/// Opens the registry and starts both threads. They end, and the registry is unlocked, when the last handle is dropped.
-pub fn start(options: ControlOptions) -> Result<Control, StartError> {
-    let ControlOptions { store, metrics, bus } = options;
+/// Opens the registry and starts both threads, which obey the orders of `inbox` ([`Control::channel`]). They end, and the
+/// registry is unlocked, when the last handle is dropped.
+pub fn start(options: ControlOptions, inbox: mpsc::Receiver<Order>) -> Result<(), StartError> {
+    let ControlOptions { store, metrics, bus, legacy } = options;
     let opened = Store::open(&store)?;
     if opened.cut > 0 {
         let message = format!(
@@ -65,7 +72,7 @@ pub fn start(options: ControlOptions) -> Result<Control, StartError> {
     if let Some(damage) = &opened.damage {
         bus.tell("registry-damaged", "", "", told(damage));
     }
-    launch(opened.store, metrics, bus).map(|(control, _)| control)
+    launch(opened.store, inbox, metrics, bus, legacy).map(drop)
 }
 
 fn told(Damage { file, stretches, kept }: &Damage) -> String {
@@ -83,16 +90,21 @@ fn told(Damage { file, stretches, kept }: &Damage) -> String {
     )
 }
 
-/// Starts both threads on an open registry; answers the thread to wait for, too.
-fn launch(store: Store, metrics: Arc<Metrics>, bus: Bus) -> Result<(Control, JoinHandle<()>), StartError> {
+/// Starts both threads on an open registry; answers the one to wait for.
+fn launch(
+    store: Store,
+    inbox: mpsc::Receiver<Order>,
+    metrics: Arc<Metrics>,
+    bus: Bus,
+    legacy: Legacy,
+) -> Result<JoinHandle<()>, StartError> {
     let (checker, findings) = checks::start(Arc::clone(&metrics))?;
-    let (control, inbox) = Control::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
-        let desk = Desk::new(Storage::new(store, bus.clone()), checker, metrics, bus, clock::now());
+        let desk = Desk::new(Storage::new(store, bus.clone()), checker, metrics, bus, legacy, clock::now());
         runtime.block_on(desk.serve(inbox, findings));
     })?;
-    Ok((control, thread))
+    Ok(thread)
 }
 
 #[cfg(test)]

@@ -12,19 +12,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, MetricFamily};
-use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 mod admin;
 mod clients;
+mod families;
 mod histogram;
 mod nodes;
+mod process;
 mod rows;
 mod service;
 mod tls;
 
 pub use admin::AdminMetrics;
 pub use clients::ClientMetrics;
+use families::{count_alone, counters, gauges, register};
 pub use nodes::NodeGauges;
+use process::ProcessMetrics;
 use rows::{counter, family, gauge, histogram};
 pub use service::{OpenTunnel, ServiceMetrics};
 use service::{PerPolicy, PerService};
@@ -53,6 +57,7 @@ pub struct Metrics {
     clients: ClientMetrics,
     tls: TlsMetrics,
     admin: AdminMetrics,
+    process: ProcessMetrics,
     generation: IntGauge,
     connections: IntGauge,
     log_dropped: IntCounter,
@@ -117,6 +122,7 @@ impl Metrics {
             clients: ClientMetrics::new(&registry),
             tls: TlsMetrics::new(&registry),
             admin: AdminMetrics::new(&registry),
+            process: ProcessMetrics::new(&registry),
             scrape: Mutex::new(None),
             services,
             registry,
@@ -212,6 +218,11 @@ impl Metrics {
         self.handed_over.with_label_values(&[reason]).inc();
     }
 
+    /// How this process came and goes.
+    pub fn process(&self) -> &ProcessMetrics {
+        &self.process
+    }
+
     /// Handshakes and certificates.
     pub fn tls(&self) -> &TlsMetrics {
         &self.tls
@@ -246,28 +257,6 @@ impl Metrics {
         }
         String::from_utf8(text).unwrap_or_default()
     }
-}
-
-fn count_alone(registry: &Registry, name: &str, help: &str) -> IntCounter {
-    let family = IntCounter::new(name, help).expect("a valid family");
-    register(registry, family.clone());
-    family
-}
-
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    let family = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid family");
-    register(registry, family.clone());
-    family
-}
-
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    let family = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid family");
-    register(registry, family.clone());
-    family
-}
-
-fn register(registry: &Registry, family: impl Collector + 'static) {
-    registry.register(Box::new(family)).expect("each family is registered once, in this file");
 }
 
 /// Counters of all services; the locks are taken by reload and scrape only.

@@ -79,18 +79,22 @@ pub struct Around {
 }
 
 impl Reloader {
-    /// The first world, from `plan`. Nothing serves yet, so a problem ends the start.
-    pub async fn first(parts: Parts, source: &Source, plan: Arc<Plan>) -> Result<(Self, World), Problems> {
+    /// Proves every policy of the first plan. Nothing serves yet, so a problem ends the start.
+    pub fn prove(parts: Parts, source: &Source, plan: &Plan) -> Result<Self, Problems> {
         let Registry::Embedded { path } = &plan.registry;
         let shelf = Shelf::new(path.join("policies"));
-        let mut reloader =
-            Self { parts, shelf, in_force: BTreeMap::new(), text: String::new(), refused: false, retired: Vec::new() };
-        let (policies, world) = reloader.prove_and_configure(&plan, source, None).await?;
-        reloader.in_force = policies;
-        source.text().clone_into(&mut reloader.text);
+        let text = source.text().to_owned();
+        let mut reloader = Self { parts, shelf, in_force: BTreeMap::new(), text, refused: false, retired: Vec::new() };
+        reloader.in_force = reloader.policies(plan, source, None)?;
+        Ok(reloader)
+    }
+
+    /// The first world, of the plan that was proven. Asks the control thread, so that must run.
+    pub async fn first(&self, source: &Source, plan: &Arc<Plan>) -> Result<World, Problems> {
+        let world = self.configure(plan, source, None, &self.in_force).await?;
         feed(&world);
-        reloader.parts.metrics.generation(world.generation);
-        Ok((reloader, world))
+        self.parts.metrics.generation(world.generation);
+        Ok(world)
     }
 
     /// Serves orders and watches files until every order handle is gone.
@@ -106,9 +110,20 @@ impl Reloader {
             (around.busy)(false);
             tokio::select! {
                 order = orders.recv() => {
-                    let Some(order) = order else { return };
-                    (around.busy)(true);
-                    self.obey(order, &world, &around).await;
+                    match order {
+                        None => return,
+                        Some(Order::Hold { reply, until }) => {
+                            // Whoever asked may have gone; then `until` was dropped, too.
+                            let _ = reply.send(());
+                            if until.await.is_err() {
+                                return;
+                            }
+                        }
+                        Some(order) => {
+                            (around.busy)(true);
+                            self.obey(order, &world, &around).await;
+                        }
+                    }
                 }
                 Some(()) = changed.recv() => {
                     tokio::time::sleep(SETTLE).await;
@@ -132,6 +147,8 @@ impl Reloader {
                 drop(reply.send(self.upload(&name, &wasm, world, around).await));
             }
             Order::Policies { reply } => drop(reply.send(self.report())),
+            // Obeyed where orders are read.
+            Order::Hold { .. } => {}
         }
     }
 
@@ -207,7 +224,7 @@ impl Reloader {
         if addresses != before {
             around.doors.open(&addresses).map_err(|e| prove::address(&source, &plan, &e.to_string()))?;
         }
-        let (policies, next) = match self.prove_and_configure(&plan, &source, Some(&previous)).await {
+        let (policies, next) = match self.prove_and_configure(&plan, &source, &previous).await {
             Ok(proven) => proven,
             Err(problems) => {
                 if let Err(error) = around.doors.open(&before) {
@@ -251,13 +268,8 @@ impl Reloader {
         }
     }
 
-    async fn prove_and_configure(
-        &self,
-        plan: &Arc<Plan>,
-        source: &Source,
-        previous: Option<&World>,
-    ) -> Result<(BTreeMap<String, InForce>, World), Problems> {
-        let builder = Builder {
+    fn builder<'a>(&'a self, previous: Option<&'a World>) -> Builder<'a> {
+        Builder {
             host: &self.parts.host,
             shelf: &self.shelf,
             metrics: &self.parts.metrics,
@@ -265,14 +277,41 @@ impl Reloader {
             in_force: &self.in_force,
             previous,
             instead: self.parts.instead,
-        };
-        let policies = builder.policies(plan).map_err(|wrong| prove::problems(source, wrong))?;
+        }
+    }
+
+    fn policies(
+        &self,
+        plan: &Plan,
+        source: &Source,
+        previous: Option<&World>,
+    ) -> Result<BTreeMap<String, InForce>, Problems> {
+        self.builder(previous).policies(plan).map_err(|wrong| prove::problems(source, wrong))
+    }
+
+    async fn configure(
+        &self,
+        plan: &Arc<Plan>,
+        source: &Source,
+        previous: Option<&World>,
+        policies: &BTreeMap<String, InForce>,
+    ) -> Result<World, Problems> {
         let stopped = |e: Denied| prove::whole(source, e.to_string(), "look at the log, and at the registry's disk");
         let feeds = match self.parts.control.configure(Arc::clone(plan)).await.map_err(stopped)? {
             Ok(feeds) => feeds,
             Err(clashes) => return Err(prove::clashes(source, plan, clashes)),
         };
-        let world = builder.world(plan, &policies, &feeds);
+        Ok(self.builder(previous).world(plan, policies, &feeds))
+    }
+
+    async fn prove_and_configure(
+        &self,
+        plan: &Arc<Plan>,
+        source: &Source,
+        previous: &World,
+    ) -> Result<(BTreeMap<String, InForce>, World), Problems> {
+        let policies = self.policies(plan, source, Some(previous))?;
+        let world = self.configure(plan, source, Some(previous), &policies).await?;
         Ok((policies, world))
     }
 
@@ -302,15 +341,8 @@ impl Reloader {
     }
 
     fn try_upload(&self, name: &str, wasm: &[u8], world: &World, plan: &Plan) -> Result<Vec<InForce>, String> {
-        let builder = Builder {
-            host: &self.parts.host,
-            shelf: &self.shelf,
-            metrics: &self.parts.metrics,
-            bus: &self.parts.bus,
-            in_force: &self.in_force,
-            previous: Some(world),
-            instead: None,
-        };
+        // What is brought is a component, whatever is asked beside.
+        let builder = Builder { instead: None, ..self.builder(Some(world)) };
         builder.try_bytes(name, wasm, plan).map_err(|wrong| format!("{}\n  help: {}", wrong.message, wrong.hint))
     }
 

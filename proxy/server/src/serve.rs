@@ -40,6 +40,8 @@ mod manner;
 mod mirror;
 mod outcome;
 mod reserve;
+mod sockets;
+mod stopping;
 mod stream;
 mod tls;
 mod trip;
@@ -51,7 +53,12 @@ use door::Door;
 pub use guard::fuzz;
 use manner::Desk;
 pub use manner::Renewed;
+pub use sockets::{Lent, Sockets};
+use stopping::Ending;
 use worker::{Order, Orders};
+
+/// How long an idle connection may still bring a request when the proxy stops: one that a client had sent already.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 /// The worker threads and the sockets on which they accept.
 pub struct Workers {
@@ -150,18 +157,52 @@ impl Workers {
         self.doors.lock().iter().map(Door::address).collect()
     }
 
-    /// Stops accepting, closes idle connections, lets requests under way finish with `Connection: close`, and cuts
+    /// Accepts on these sockets, in their order, besides those that are open already; answers the addresses in use.
+    pub fn open(&self, sockets: Sockets) -> Vec<SocketAddr> {
+        let mut doors = self.doors.lock();
+        doors.extend(sockets.bound.into_iter().map(|sockets| sockets.open(&self.orders)));
+        doors.iter().map(Door::address).collect()
+    }
+
+    /// Other descriptors of every socket that is accepted on, for the process that comes after this one.
+    pub fn lend(&self) -> io::Result<Vec<Lent>> {
+        self.doors.lock().iter().map(Door::lend).collect()
+    }
+
+    /// Stops accepting, lets requests under way finish with `Connection: close`, closes connections that idle, and cuts
     /// what still runs after `grace`. Returns when every worker has ended.
     pub fn shutdown(&self, grace: Duration) {
         std::mem::take(&mut *self.doors.lock()).into_iter().for_each(Door::close);
-        for orders in &self.orders {
-            // An error means that the worker has ended already.
-            let _ = orders.send(Order::Finish { grace });
+        self.finish(Ending { grace, idle: LAST_REQUEST });
+    }
+
+    /// The same, now that another process accepts on the sockets of `theirs`: nobody is in a hurry, so an idle connection
+    /// is closed only if it brings no request in half of the time.
+    pub fn hand_over(&self, theirs: &[SocketAddr], grace: Duration) {
+        for door in std::mem::take(&mut *self.doors.lock()) {
+            if theirs.contains(&door.address()) { door.leave() } else { door.close() }
         }
+        self.finish(Ending { grace, idle: grace / 2 });
+    }
+
+    /// Cuts what still runs at once.
+    pub fn cut(&self) {
+        self.tell(|| Order::Cut);
+    }
+
+    fn finish(&self, ending: Ending) {
+        self.tell(|| Order::Finish(ending));
         for thread in std::mem::take(&mut *self.threads.lock()) {
             if thread.join().is_err() {
                 log::error!("a worker panicked while it stopped");
             }
+        }
+    }
+
+    fn tell(&self, order: impl Fn() -> Order) {
+        for orders in &self.orders {
+            // An error means that the worker has ended already.
+            let _ = orders.send(order());
         }
     }
 }

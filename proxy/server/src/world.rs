@@ -18,6 +18,7 @@ pub mod bus;
 pub mod clock;
 pub mod control;
 pub mod doors;
+pub mod legacy;
 pub mod mirror;
 pub mod reload;
 pub mod route;

@@ -136,7 +136,7 @@ fn proxy(folder: &Path) -> SocketAddr {
     }
     let (config, ports) = (folder.join("pointsman.yaml"), folder.join("ports.json"));
     std::fs::write(&config, yaml).expect("written");
-    let args = RunArgs { config, threads: Some(1), grace: 1, ports_file: Some(ports.clone()) };
+    let args = RunArgs { config, threads: Some(1), notice: 0, grace: 1, ports_file: Some(ports.clone()) };
     std::thread::spawn(move || run(&args));
     loop {
         if let Ok(text) = std::fs::read(&ports) {

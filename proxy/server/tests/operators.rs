@@ -14,6 +14,8 @@ mod secrets;
 #[allow(dead_code, reason = "the stage of the listeners' tests has more")]
 #[path = "secure/stage.rs"]
 mod stage;
+#[path = "operators/upgraded.rs"]
+mod upgraded;
 
 /// For the stage.
 const LANE: &str = "on";

@@ -19,6 +19,7 @@ use super::primary::Election;
 
 mod conflict;
 mod ejection;
+mod inherit;
 mod mark;
 mod office;
 mod standing;

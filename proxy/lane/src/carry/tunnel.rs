@@ -187,9 +187,9 @@ impl<T: Trip> Tunnel<T> {
             return Poll::Ready(Ending::CutOff);
         }
         if self.leaving.is_none()
-            && let Poll::Ready(code) = self.trip.poll_leave(at.task, &self.attempt.node)
+            && let Poll::Ready(leave) = self.trip.poll_leave(at.task, &self.attempt.node)
         {
-            self.leaving = Some(Leaving { code, until: at.now + at.lane.options().tunnel_grace, told: false });
+            self.leaving = Some(Leaving { code: leave.code, until: at.now + leave.within, told: false });
         }
         let before = (self.up.passed, self.down.passed);
         let ended = self.pass(at);

@@ -13,7 +13,7 @@ use pointsman_core::cluster::node::{Incarnation, Node, NodeSpec, Source};
 use pointsman_core::exchange::{Action, Attempt, Event, FailureClass, Reason};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::pick::picker::By;
-use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Peer, Receipt, Traffic, Trip};
+use pointsman_lane::traffic::{Ending, Facts, Flaw, Leave, Page, Peer, Receipt, Traffic, Trip};
 use pointsman_lane::{Ended, Lane, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -55,6 +55,8 @@ pub(crate) struct Robin {
     pub(crate) draining: AtomicBool,
     /// The code with which tunnels have to end; 0: they may stay.
     pub(crate) leave: AtomicU16,
+    /// The milliseconds after which they are cut then.
+    pub(crate) within: AtomicU64,
     pub(crate) told: Option<mpsc::UnboundedSender<Told>>,
 }
 
@@ -167,11 +169,13 @@ impl Trip for Ride {
         page.body.extend_from_slice(flaw.label().as_bytes());
     }
 
-    fn poll_leave(&mut self, _: &mut Context<'_>, _: &Node) -> Poll<u16> {
+    fn poll_leave(&mut self, _: &mut Context<'_>, _: &Node) -> Poll<Leave> {
         // Who sets it wakes the lane.
         match self.robin.leave.load(Ordering::Relaxed) {
             0 => Poll::Pending,
-            code => Poll::Ready(code),
+            code => {
+                Poll::Ready(Leave { code, within: Duration::from_millis(self.robin.within.load(Ordering::Relaxed)) })
+            }
         }
     }
 
@@ -249,6 +253,7 @@ impl Rig {
             parked: Notify::new(),
             draining: AtomicBool::new(false),
             leave: AtomicU16::new(0),
+            within: AtomicU64::new(10_000),
             told: Some(tell),
         });
         let (end, ended) = mpsc::unbounded_channel();

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pointsman_config::plan::Timeouts;
-use pointsman_lane::Options;
 use pointsman_lane::traffic::Ending;
 use tokio::io::AsyncWriteExt;
 
@@ -219,8 +218,8 @@ async fn a_node_that_closes_first_is_not_interrupted() {
 
 #[tokio::test]
 async fn who_does_not_answer_is_cut_after_the_grace() {
-    let options = Options { tunnel_grace: Duration::from_millis(30), ..Options::default() };
-    let mut rig = Rig::new(Setup { options, ..Setup::default() }).await;
+    let mut rig = Rig::new(Setup::default()).await;
+    rig.robin.within.store(30, Ordering::Relaxed);
     let (mut client, mut node) = opened(&rig).await;
     // A frame that never ends: there is no place to say anything.
     node.send([0x82, 5, 1]).await;
@@ -233,8 +232,8 @@ async fn who_does_not_answer_is_cut_after_the_grace() {
 
 #[tokio::test]
 async fn another_protocol_gets_the_grace_and_no_word() {
-    let options = Options { tunnel_grace: Duration::from_millis(30), ..Options::default() };
-    let rig = Rig::new(Setup { options, ..Setup::default() }).await;
+    let rig = Rig::new(Setup::default()).await;
+    rig.robin.within.store(30, Ordering::Relaxed);
     let mut client = rig.client().await;
     let head = HEAD.replace("websocket", "spdy/3.1");
     client.send(&head).await;

@@ -13,6 +13,7 @@ use super::Shared;
 use super::guard::Who;
 use super::problem::{Problem, Reason};
 use crate::audit::{Record, Unwritable};
+use crate::world::control::Denied;
 
 /// A change that is asked for.
 #[derive(Debug, Clone)]
@@ -82,6 +83,9 @@ pub(super) async fn refused(shared: &Shared, change: &Change, who: &Who, reason:
 pub(super) async fn carry_out(shared: Arc<Shared>, change: Change, who: Who, request: Request, next: Next) -> Response {
     let carried = tokio::spawn(async move {
         if let Err(unwritable) = shared.parts.audit.room().await {
+            if matches!(unwritable, Unwritable::Elsewhere) {
+                return Problem::from(Denied::HandedOver).into_response();
+            }
             shared.parts.metrics.admin().refused("audit");
             return unwritten(&unwritable, "nothing was changed").into_response();
         }

@@ -10,11 +10,12 @@ use std::time::Duration;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 
+use super::entrance::Guarded;
 use crate::metrics::Metrics;
 use crate::world::secure::{AskSpeech, Speech};
 
@@ -60,9 +61,10 @@ impl Listener for Door {
     }
 }
 
-/// A door on `listener`, and what opens it for as long as it is polled.
+/// A door on `listener`, and what opens it for as long as it is polled: until another process answers there, and every
+/// connection that this one has accepted is handed out.
 pub(super) fn open(
-    listener: TcpListener,
+    listener: Guarded,
     local: SocketAddr,
     speech: AskSpeech,
     metrics: Arc<Metrics>,
@@ -72,7 +74,7 @@ pub(super) fn open(
 }
 
 async fn accept(
-    listener: TcpListener,
+    mut listener: Guarded,
     local: SocketAddr,
     speech: AskSpeech,
     metrics: Arc<Metrics>,
@@ -82,7 +84,10 @@ async fn accept(
     let mut beginning = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept() => match accepted {
+                Some(accepted) => accepted,
+                None => break,
+            },
             Some(_) = beginning.join_next(), if !beginning.is_empty() => continue,
         };
         let Ok((socket, caller)) = accepted else {
@@ -107,6 +112,9 @@ async fn accept(
             }
         });
     }
+    while beginning.join_next().await.is_some() {}
+    // All places of the channel are free: everything is taken out. An error means that the API has ended.
+    let _ = arrived.reserve_many(arrived.max_capacity()).await;
 }
 
 /// Never in clear where others can listen, whatever a reload says: the address changes at the next start only.

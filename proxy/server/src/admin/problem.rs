@@ -159,6 +159,14 @@ impl IntoProblem for Denied {
                 "nothing was changed; make room on the disk of the registry's `path`, or repair it, then send it again",
             )
             .header(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            Self::HandedOver => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "handed-over",
+                detail,
+                "send it again: the new process answers at the same address, on a new connection",
+            )
+            .header(header::RETRY_AFTER, HeaderValue::from_static("0"))
+            .header(header::CONNECTION, HeaderValue::from_static("close")),
             Self::Stopped => Problem::stopping(),
         }
     }

@@ -19,6 +19,19 @@ impl Ready {
         self.state.store(if ready { READY } else { DRAINING }, Ordering::Release);
     }
 
+    /// As `set(true)`, unless it finishes and goes already.
+    pub fn begin(&self) {
+        // An error means that it is in another state, where it stays.
+        let _ = self.state.compare_exchange(0, READY, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The process that this one takes over from is ready, or is not: whoever asks must not see the change.
+    pub fn inherit(&self, ready: bool) {
+        if ready {
+            self.begin();
+        }
+    }
+
     /// Whether `/readyz` answers 200.
     pub fn is_ready(&self) -> bool {
         self.why_not().is_none()

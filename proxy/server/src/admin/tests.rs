@@ -33,6 +33,7 @@ struct Api {
     bus: Bus,
     ready: Ready,
     world: WorldCell,
+    audit: Audit,
     /// Holds the configuration that the world names.
     folder: tempfile::TempDir,
 }
@@ -86,7 +87,6 @@ impl Api {
         Self::start_with(YAML).await
     }
 
-    #[expect(clippy::unused_async, reason = "spawns, so it must run on a runtime")]
     async fn start_with(yaml: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("pointsman.yaml");
@@ -97,6 +97,8 @@ impl Api {
             keep: 1,
             on_error: plan::OnAuditError::Refuse,
         };
+        let audit = Audit::closed(Some(&audit), &Arc::new(Metrics::new()), &Bus::default()).expect("started");
+        audit.open().await.expect("opened");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let (control, orders) = Control::channel();
@@ -106,17 +108,18 @@ impl Api {
         let (bus, ready) = (Bus::default(), Ready::default());
         let world = Arc::new(ArcSwap::from_pointee(reading::world(&file)));
         let parts = AdminParts {
+            entrance: crate::admin::Entrance::default(),
             control,
             reload,
             world: Arc::clone(&world),
             bus: bus.clone(),
             metrics: Arc::new(Metrics::new()),
             ready: ready.clone(),
-            audit: Audit::start(Some(&audit), &Arc::new(Metrics::new()), &Bus::default()).expect("opened"),
+            audit: audit.clone(),
             speech: Arc::new(|| Speech::Clear),
         };
         tokio::spawn(serve(listener, parts));
-        Self { address, bus, ready, world, folder }
+        Self { address, bus, ready, world, audit, folder }
     }
 
     async fn get(&self, path: &str) -> Answer {

@@ -14,9 +14,10 @@ fn settings(file: PathBuf, on_error: OnAuditError) -> plan::Audit {
     plan::Audit { file, max_bytes: 64 << 10, keep: 2, on_error }
 }
 
-fn open(file: &Path, on_error: OnAuditError) -> (Audit, Arc<Metrics>) {
+async fn open(file: &Path, on_error: OnAuditError) -> (Audit, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new());
-    let audit = Audit::start(Some(&settings(file.to_owned(), on_error)), &metrics, &Bus::default()).expect("opened");
+    let audit = Audit::closed(Some(&settings(file.to_owned(), on_error)), &metrics, &Bus::default()).expect("started");
+    audit.open().await.expect("opened");
     (audit, metrics)
 }
 
@@ -34,7 +35,7 @@ fn change(node: &str) -> Record {
 async fn what_was_recorded_is_on_disk_when_it_is_answered() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("deep/audit.log");
-    let (audit, metrics) = open(&file, OnAuditError::Refuse);
+    let (audit, metrics) = open(&file, OnAuditError::Refuse).await;
     audit.room().await.expect("room");
     audit.record(change("n1")).await.expect("written");
     audit.refusal(Record { outcome: "refused", reason: Some("role".into()), ..change("n2") }).await;
@@ -54,21 +55,21 @@ async fn what_was_recorded_is_on_disk_when_it_is_answered() {
 async fn a_line_that_a_crash_cut_short_is_told_apart() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("audit.log");
-    let (audit, _) = open(&file, OnAuditError::Refuse);
+    let (audit, _) = open(&file, OnAuditError::Refuse).await;
     audit.room().await.expect("room");
     audit.record(change("n1")).await.expect("written");
     drop(audit);
     let whole = fs::read(&file).expect("there");
     for cut in 1..whole.len() {
         fs::write(&file, [&whole[..], &whole[..cut]].concat()).expect("written");
-        drop(open(&file, OnAuditError::Refuse));
+        drop(open(&file, OnAuditError::Refuse).await);
         let found = lines(&file);
         assert_eq!(found.len(), 2, "after {cut} bytes");
         assert_eq!((&found[0]["node"], &found[1]["what"]), (&"n1".into(), &"repair-audit".into()));
         assert_eq!(found[1]["before"]["bytes"], cut);
     }
     fs::write(&file, &whole[..9]).expect("written");
-    drop(open(&file, OnAuditError::Refuse));
+    drop(open(&file, OnAuditError::Refuse).await);
     assert_eq!(lines(&file).len(), 1, "nothing but a torn line");
 }
 
@@ -76,7 +77,7 @@ async fn a_line_that_a_crash_cut_short_is_told_apart() {
 async fn it_rotates_by_size_and_keeps_so_many() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("audit.log");
-    let (audit, _) = open(&file, OnAuditError::Refuse);
+    let (audit, _) = open(&file, OnAuditError::Refuse).await;
     let long = Record { after: "x".repeat(30_000).into(), ..change("n1") };
     for _ in 0..12 {
         audit.room().await.expect("room");
@@ -91,7 +92,7 @@ async fn it_rotates_by_size_and_keeps_so_many() {
 async fn a_record_that_is_too_long_is_still_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("audit.log");
-    let (audit, _) = open(&file, OnAuditError::Refuse);
+    let (audit, _) = open(&file, OnAuditError::Refuse).await;
     audit.room().await.expect("room");
     audit.record(Record { after: "x".repeat(300_000).into(), ..change("n1") }).await.expect("written");
     let found = lines(&file);
@@ -133,7 +134,7 @@ async fn a_full_disk_refuses_changes_and_loses_no_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(disk) = Tiny::mount(folder.path()) else { return };
     let file = folder.path().join("audit.log");
-    let (audit, metrics) = open(&file, OnAuditError::Refuse);
+    let (audit, metrics) = open(&file, OnAuditError::Refuse).await;
     audit.room().await.expect("room");
     let stuff = disk.fill();
     audit.record(change("n1")).await.expect("its room was set aside");
@@ -150,7 +151,7 @@ async fn a_full_disk_refuses_changes_and_loses_no_line() {
     audit.room().await.expect("room again");
     audit.record(change("n2")).await.expect("written");
     assert_eq!(lines(&file).last().expect("a line")["node"], "n2");
-    assert!(!metrics.render().contains("outcome=\"failed\""));
+    assert!(!metrics.render().contains("pointsman_audit_records_total{outcome=\"failed\"}"));
 }
 
 #[tokio::test]
@@ -158,18 +159,66 @@ async fn where_changes_go_on_their_lines_are_owed() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(disk) = Tiny::mount(folder.path()) else { return };
     let file = folder.path().join("audit.log");
-    let (audit, metrics) = open(&file, OnAuditError::GoOn);
+    let (audit, metrics) = open(&file, OnAuditError::GoOn).await;
     let stuff = disk.fill();
     for number in 0..40 {
         audit.room().await.expect("it goes on");
         let after = "x".repeat(10_000).into();
         audit.record(Record { after, ..change(&format!("n{number}")) }).await.expect("it goes on");
     }
-    assert!(metrics.render().contains("outcome=\"failed\""), "the disk was full");
+    assert!(metrics.render().contains("pointsman_audit_records_total{outcome=\"failed\"}"), "the disk was full");
     fs::remove_file(stuff).expect("removed");
     audit.room().await.expect("room");
     audit.record(change("last")).await.expect("written");
     let found: Vec<Value> = lines(&file).into_iter().map(|line| line["node"].clone()).collect();
     let expected: Vec<Value> = (0..40).map(|number| format!("n{number}").into()).chain(["last".into()]).collect();
     assert_eq!(found, expected, "in order, none twice");
+}
+
+/// A process that hands over, and the one that it hands over to.
+#[tokio::test]
+async fn two_processes_write_it_one_after_the_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("audit.log");
+    let (before, _) = open(&file, OnAuditError::Refuse).await;
+    let metrics = Arc::new(Metrics::new());
+    let settings = settings(file.clone(), OnAuditError::Refuse);
+    let after = Audit::closed(Some(&settings), &metrics, &Bus::default()).expect("started");
+    // One change is under way as the file is let go of; its line comes first. Another waits.
+    before.room().await.expect("room");
+    before.hold();
+    let waits = tokio::spawn({
+        let before = before.clone();
+        async move { before.room().await }
+    });
+    let closing = before.close(Duration::from_secs(600));
+    let (closed, written) = tokio::join!(closing, before.record(change("first")));
+    closed.and(written).expect("written, then closed");
+    let late = before.record(change("late")).await.expect_err("the file is another's");
+    assert!(late.to_string().contains("another process"), "{late}");
+    after.open().await.expect("opened");
+    after.room().await.expect("room");
+    after.record(change("second")).await.expect("written");
+    // The other does not serve after all: what waited goes on, and what was owed is written.
+    after.close(Duration::ZERO).await.expect("closed");
+    assert!(!waits.is_finished());
+    before.open().await.expect("opened again");
+    waits.await.expect("no panic").expect("room");
+    before.record(change("third")).await.expect("written");
+    let found: Vec<Value> = lines(&file).into_iter().map(|line| line["node"].clone()).collect();
+    assert_eq!(found, ["first", "second", "late", "third"]);
+    // And now it does: whoever still asks here is refused.
+    before.close(Duration::ZERO).await.expect("closed");
+    before.leave();
+    before.room().await.expect_err("the file is another's");
+    assert_eq!(lines(&file).len(), 4);
+}
+
+#[tokio::test]
+async fn a_change_whose_line_does_not_come_holds_nobody_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (audit, _) = open(&folder.path().join("audit.log"), OnAuditError::Refuse).await;
+    audit.room().await.expect("room");
+    audit.hold();
+    audit.close(Duration::from_millis(10)).await.expect("closed");
 }

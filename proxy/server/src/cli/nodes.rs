@@ -1,6 +1,7 @@
 //! `pointsman nodes`: who may serve, and why not; drain, undrain or remove one.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -15,6 +16,7 @@ Examples:
   pointsman nodes oms                          one service
   pointsman nodes -c pointsman.yaml --json     the same as JSON, for programs
   pointsman nodes drain oms oms-2              oms-2 finishes what it holds and gets nothing new
+  pointsman nodes drain oms oms-2 --wait       the same, and return when it holds nothing any more
   pointsman nodes undrain oms oms-2            it gets new requests again
   pointsman nodes remove oms oms-2             take a node that joined out of its service
   pointsman nodes lower-mark oms               forget ordinals above those of the nodes that are there")]
@@ -34,7 +36,13 @@ pub struct NodesArgs {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Let a node finish what it holds and give it nothing new. Outlives reloads.
-    Drain(Which),
+    Drain {
+        #[command(flatten)]
+        which: Which,
+        /// Return only when it holds nothing any more.
+        #[arg(long)]
+        wait: bool,
+    },
     /// Give a drained node new requests again.
     Undrain(Which),
     /// Take a node that joined out of its service. One that stands in the YAML is taken out there.
@@ -62,7 +70,10 @@ pub fn run(args: NodesArgs) -> ExitCode {
     finish(target.client().and_then(|client| match &action {
         None => show(&client, service.as_deref(), json),
         Some(Action::LowerMark { service }) => lower_mark(&client, service, json),
-        Some(Action::Drain(which)) => act(&client, which, ("POST", "/drain", "drains: it gets nothing new"), json),
+        Some(Action::Drain { which, wait }) => {
+            act(&client, which, ("POST", "/drain", "drains: it gets nothing new"), json)?;
+            if *wait { finished(&client, which) } else { Ok(()) }
+        }
         Some(Action::Undrain(which)) => act(&client, which, ("POST", "/undrain", "may take new requests again"), json),
         Some(Action::Remove(which)) => act(&client, which, ("DELETE", "", "is removed"), json),
     }))
@@ -79,6 +90,24 @@ fn act(client: &Client, which: &Which, how: (&str, &str, &str), json: bool) -> R
         println!("{}/{} {done}", which.service, which.id);
     }
     Ok(())
+}
+
+/// Waits until a node holds nothing, and says meanwhile how much is left.
+fn finished(client: &Client, which: &Which) -> Result<(), Failure> {
+    const LOOK: Duration = Duration::from_millis(200);
+    let path = format!("/v1/services/{}/nodes/{}", segment(&which.service), segment(&which.id));
+    let mut told = None;
+    loop {
+        let left = client.get_json(&path)?["in_flight"].as_u64();
+        if left != told {
+            eprintln!("{}/{} holds {}", which.service, which.id, left.unwrap_or_default());
+            told = left;
+        }
+        if left == Some(0) {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 fn lower_mark(client: &Client, service: &str, json: bool) -> Result<(), Failure> {

@@ -63,6 +63,7 @@ impl Desk {
     pub(super) fn carry_out(&mut self, orders: impl Iterator<Item = Order>, now: Duration) {
         let mut batch = Batch::default();
         for order in orders {
+            let Some(order) = self.unless_away(order) else { continue };
             match order {
                 Order::Join { service, spec, ttl, reply } => self.join(&mut batch, service, spec, ttl, reply, now),
                 Order::Heartbeat { service, id, load, reply } => {
@@ -91,6 +92,9 @@ impl Desk {
                 // An error means that nobody waits any more.
                 let _ = reply.send(());
             }
+            Order::Release { reply } => drop(reply.send(self.release(now))),
+            Order::TakeBack { reply } => drop(reply.send(self.take_back(now))),
+            Order::GiveUp => self.give_up(),
             Order::LowerMark { service, reply } => drop(reply.send(self.lower_mark(&service, now))),
             Order::Join { .. } | Order::Heartbeat { .. } | Order::Leave { .. } | Order::Drain { .. } => {}
         }
@@ -213,7 +217,10 @@ impl Desk {
         Ok(Mark { was, now: ordinal })
     }
 
-    fn tell(&self, service: &str, id: &str, what: What) {
+    fn tell(&mut self, service: &str, id: &str, what: What) {
+        if matches!(what, What::Drained | What::Undrained) {
+            self.finishing.turn(service, id, what == What::Drained);
+        }
         let (kind, message) = match what {
             What::Quiet => return,
             What::Joined | What::Moved if self.services.get(service).is_some_and(|s| s.roster.drained(id)) => (

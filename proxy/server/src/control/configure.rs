@@ -33,6 +33,11 @@ impl Desk {
             });
             changes.extend(put_in_force(service, planned, now));
         }
+        for (name, left) in std::mem::take(&mut self.legacy).services {
+            if let Some(service) = self.services.get_mut(&name) {
+                service.inherit(&left);
+            }
+        }
         for service in self.services.values_mut() {
             if !plan.services.contains_key(&*service.name) {
                 service.plan = None;

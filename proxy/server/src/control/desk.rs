@@ -11,6 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::checks::{Checker, Finding};
+use super::finishing::Finishing;
+use super::handing::Away;
 use super::judgement::tell;
 use super::service::Service;
 use super::storage::Storage;
@@ -18,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::world::bus::Bus;
 use crate::world::clock;
 use crate::world::control::{Order, ServiceReport};
+use crate::world::legacy::Legacy;
 
 /// Orders or findings that are taken at once: enough to share one sync of the disk, few enough that the next tick is
 /// not late.
@@ -36,13 +39,26 @@ pub(super) struct Desk {
     /// Nodes of the newest configuration that have not been checked.
     pub(super) unchecked: BTreeSet<(String, String)>,
     pub(super) waiting: Vec<oneshot::Sender<()>>,
+    /// What the process before this one knew; until the first configuration is put in force.
+    pub(super) legacy: Legacy,
+    /// Set once the registry was let go of.
+    pub(super) away: Option<Away>,
+    pub(super) finishing: Finishing,
 }
 
 impl Desk {
-    pub(super) fn new(storage: Storage, checker: Checker, metrics: Arc<Metrics>, bus: Bus, now: Duration) -> Self {
+    pub(super) fn new(
+        storage: Storage,
+        checker: Checker,
+        metrics: Arc<Metrics>,
+        bus: Bus,
+        legacy: Legacy,
+        now: Duration,
+    ) -> Self {
         let incarnations = Incarnations::default();
-        let kept = storage.state().services.iter();
-        let services = kept.map(|(name, kept)| (name.clone(), Service::new(name, kept, &incarnations, now))).collect();
+        let kept = storage.kept().into_iter();
+        let services =
+            kept.map(|(name, kept)| (name.clone(), Service::new(&name, &kept, &incarnations, now))).collect();
         Self {
             services,
             storage,
@@ -53,6 +69,9 @@ impl Desk {
             configured: false,
             unchecked: BTreeSet::new(),
             waiting: Vec::new(),
+            legacy,
+            away: None,
+            finishing: Finishing::default(),
         }
     }
 
@@ -110,6 +129,7 @@ impl Desk {
             let message = format!("the proxy itself was away for {ms} ms: every lease lasts its full time from now on");
             self.bus.tell("leases-extended", "", "", message);
         }
+        self.tell_who_finished();
         self.storage.owe(changes, now);
         self.storage.tick(now);
     }

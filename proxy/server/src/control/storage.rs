@@ -1,8 +1,10 @@
 //! The registry's store as the control thread uses it: group commit, and what is owed to a disk that fails.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use pointsman_registry::{Change, State, Store};
+use pointsman_registry::{Change, Service, Store};
 
 use crate::world::bus::Bus;
 
@@ -11,7 +13,10 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The store, and changes that took effect without it.
 pub(super) struct Storage {
-    store: Store,
+    /// `None` while another process may have it.
+    store: Option<Store>,
+    path: PathBuf,
+    away: bool,
     bus: Bus,
     /// Lapsed leases and the like: they take effect whether or not they can be written. If they are lost, a node comes
     /// back after a restart, unchecked, and lapses again.
@@ -22,11 +27,37 @@ pub(super) struct Storage {
 
 impl Storage {
     pub(super) fn new(store: Store, bus: Bus) -> Self {
-        Self { store, bus, owed: Vec::new(), retry_at: None }
+        let path = store.path().to_owned();
+        Self { store: Some(store), path, away: false, bus, owed: Vec::new(), retry_at: None }
     }
 
-    pub(super) fn state(&self) -> &State {
-        self.store.state()
+    /// What is kept of each service.
+    pub(super) fn kept(&self) -> BTreeMap<String, Service> {
+        self.store.as_ref().map(|store| store.state().services.clone()).unwrap_or_default()
+    }
+
+    /// Lets go of the store, so that another process can open it.
+    pub(super) fn release(&mut self, now: Duration) {
+        if !self.owed.is_empty() {
+            // What cannot be written now is found out by the other process in its own time.
+            let _ = self.write(now);
+        }
+        (self.store, self.away) = (None, true);
+    }
+
+    /// Opens it again. On an error every later write tries again.
+    pub(super) fn take_back(&mut self) -> Result<(), String> {
+        self.away = false;
+        self.open().map(drop)
+    }
+
+    fn open(&mut self) -> Result<&mut Store, String> {
+        match &mut self.store {
+            Some(_) => {}
+            None if self.away => return Err("another process has the registry".into()),
+            none => *none = Some(Store::open(&self.path).map_err(|error| error.to_string())?.store),
+        }
+        self.store.as_mut().ok_or_else(String::new)
     }
 
     /// Writes all changes with one sync, or none; the error is for the client.
@@ -55,7 +86,10 @@ impl Storage {
     }
 
     fn write(&mut self, now: Duration) -> Result<(), String> {
-        match self.store.commit(&self.owed) {
+        let owed = std::mem::take(&mut self.owed);
+        let written = self.open().and_then(|store| store.commit(&owed).map_err(|error| error.to_string()));
+        self.owed = owed;
+        match written {
             Ok(()) => {
                 self.owed.clear();
                 if self.retry_at.take().is_some() {
@@ -63,12 +97,13 @@ impl Storage {
                 }
                 Ok(())
             }
+            Err(error) if self.away => Err(error),
             Err(error) => {
                 if self.retry_at.replace(now + RETRY).is_none() {
                     let message = format!("nodes cannot join, leave or be drained, traffic goes on: {error}");
                     self.bus.tell("registry-unwritable", "", "", message);
                 }
-                Err(error.to_string())
+                Err(error)
             }
         }
     }

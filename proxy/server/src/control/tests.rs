@@ -21,7 +21,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::*;
 use crate::world::bus::Notice;
-use crate::world::control::{Feed, NodeReport};
+use crate::world::control::{Control, Feed, NodeReport};
 
 /// Long enough for the slowest machine; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,7 +40,8 @@ impl Room {
     fn on(store: Store) -> Self {
         let (bus, metrics) = (Bus::default(), Arc::new(Metrics::new()));
         let notices = bus.listen();
-        let (control, thread) = launch(store, Arc::clone(&metrics), bus).expect("starts");
+        let (control, inbox) = Control::channel();
+        let thread = launch(store, inbox, Arc::clone(&metrics), bus, Legacy::default()).expect("starts");
         Self { control, thread, notices, metrics }
     }
 
@@ -140,6 +141,7 @@ fn service(name: &str, health: Option<HealthCheck>, nodes: Vec<plan::StaticNode>
         rate: None,
         limits: plan::Limits { connections_per_node: None, queue: 0, queue_timeout: LONG },
         timeouts: plan::Timeouts { connect: LONG, response: LONG, idle: LONG },
+        drain: plan::Drain::default(),
         all_down: AllDown::Fail,
         slow_start: None,
         mark,

@@ -83,7 +83,7 @@ fn families_follow_the_naming_rules() {
         assert_eq!(kind == "histogram", name.ends_with("_seconds"), "{name} is a {kind}");
         assert!(!["_count", "_sum", "_bucket"].iter().any(|end| name.ends_with(end)), "{name}");
     }
-    assert_eq!(families, 25, "{text}");
+    assert_eq!(families, 27, "{text}");
     let inf = "pointsman_request_duration_seconds_bucket{service=\"oms\",le=\"+Inf\"} 1";
     assert!(text.contains(inf), "{text}");
 }

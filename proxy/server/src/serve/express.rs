@@ -5,7 +5,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -16,28 +15,25 @@ use pointsman_core::exchange::{Action, Attempt, Event, Exchange, FailureClass, R
 use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::origin::Origin;
 use pointsman_core::pick::picker::By;
-use pointsman_lane::traffic::{Ending, Facts, Flaw, Page, Peer, Receipt, Traffic, Trip};
+use pointsman_lane::traffic::{Ending, Facts, Flaw, Leave, Page, Peer, Receipt, Traffic, Trip};
 
 use super::answer::fill;
-use super::books::{Books, leaves};
 use super::entry::{Asked, Sent, decided, line, micros};
 use super::forwarded::Seen;
 use super::mirror::Copier;
 use super::outcome::{count, note, timeouts};
+use super::stopping::Stopping;
 use super::trip::TIMED;
 use super::{Shared, forwarded, identity};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
-use crate::world::control::Feed;
 use crate::world::{Course, Service, clock};
+use tunnel::Tunnel;
+
+mod tunnel;
 
 /// 101, Switching Protocols (RFC 9110 §15.2.2).
 const SWITCHING: u16 = 101;
-
-/// What a WebSocket client is told when its node leaves or drains, and when the proxy stops (RFC 6455 §7.4.1 and the
-/// registry that it sets up).
-const GOING_AWAY: u16 = 1001;
-const SERVICE_RESTART: u16 = 1012;
 
 /// The lane's view of one worker.
 #[derive(Clone)]
@@ -48,19 +44,14 @@ struct Worker {
     shared: Shared,
     /// Counts requests that no route takes.
     unrouted: Arc<ServiceMetrics>,
-    stopping: AtomicBool,
+    stopping: Arc<Stopping>,
     copier: Copier,
 }
 
 impl Express {
-    pub(super) fn new(index: usize, shared: Shared, copier: Copier) -> Self {
+    pub(super) fn new(index: usize, shared: Shared, copier: Copier, stopping: Arc<Stopping>) -> Self {
         let unrouted = shared.metrics.service(NO_SERVICE, NO_SERVICE);
-        Self(Arc::new(Worker { index, shared, unrouted, stopping: AtomicBool::new(false), copier }))
-    }
-
-    /// From now on connections end after the request they carry.
-    pub(super) fn stop(&self) {
-        self.0.stopping.store(true, Ordering::Relaxed);
+        Self(Arc::new(Worker { index, shared, unrouted, stopping, copier }))
     }
 }
 
@@ -116,19 +107,15 @@ impl Traffic for Express {
     }
 
     fn draining(&self) -> bool {
-        self.0.stopping.load(Ordering::Relaxed)
+        self.0.stopping.until().is_some()
+    }
+
+    fn closes_idle(&self) -> bool {
+        self.0.stopping.closes_idle()
     }
 }
 
 type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// What a tunnel holds in place of its service.
-struct Tunnel {
-    books: Books,
-    feed: Arc<Feed>,
-    /// Until its node drains or leaves.
-    leaving: Option<Waiting>,
-}
 
 /// One request on its way through the lane.
 pub(super) struct Errand {
@@ -287,8 +274,7 @@ impl Trip for Errand {
     fn tunnel(&mut self, _: &Attempt) {
         self.note(Outcome::Answered(SWITCHING));
         if let Some(service) = self.service.take() {
-            let (books, feed) = (Books::of(&service), Arc::clone(&service.state.feed));
-            self.tunnel = Some(Box::new(Tunnel { books, feed, leaving: None }));
+            self.tunnel = Some(Box::new(Tunnel::of(&service)));
         }
     }
 
@@ -298,13 +284,9 @@ impl Trip for Errand {
         }
     }
 
-    fn poll_leave(&mut self, context: &mut Context<'_>, node: &Node) -> Poll<u16> {
-        if self.worker.stopping.load(Ordering::Relaxed) {
-            return Poll::Ready(SERVICE_RESTART);
-        }
-        let Some(Tunnel { feed, leaving, .. }) = self.tunnel.as_deref_mut() else { return Poll::Pending };
-        let leaving = leaving.get_or_insert_with(|| Box::pin(leaves(Arc::clone(feed), node.incarnation)));
-        leaving.as_mut().poll(context).map(|()| GOING_AWAY)
+    fn poll_leave(&mut self, context: &mut Context<'_>, node: &Node) -> Poll<Leave> {
+        let until = self.worker.stopping.until();
+        self.tunnel.as_deref_mut().map_or(Poll::Pending, |tunnel| tunnel.poll_leave(context, node, until))
     }
 
     fn finish(mut self, facts: &Facts<'_>, receipt: Receipt) {

@@ -26,6 +26,7 @@ use super::entry::{Asked, Sent};
 use super::head::{self, Head};
 use super::manner::Manners;
 use super::mirror::Copier;
+use super::stopping::Stopping;
 use super::trip::Trip;
 use super::{Shared, answer, course, forwarded, guard, identity, outcome};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
@@ -58,12 +59,19 @@ pub(super) struct Gateway {
     unrouted: Arc<ServiceMetrics>,
     manners: watch::Receiver<Arc<Manners>>,
     copier: Copier,
+    stopping: Arc<Stopping>,
 }
 
 impl Gateway {
-    pub(super) fn new(worker: usize, shared: Shared, manners: watch::Receiver<Arc<Manners>>, copier: Copier) -> Self {
+    pub(super) fn new(
+        worker: usize,
+        shared: Shared,
+        manners: watch::Receiver<Arc<Manners>>,
+        copier: Copier,
+        stopping: Arc<Stopping>,
+    ) -> Self {
         let unrouted = shared.metrics.service(NO_SERVICE, NO_SERVICE);
-        Self { worker, shared, unrouted, manners, copier }
+        Self { worker, shared, unrouted, manners, copier, stopping }
     }
 
     /// Finds the service. `Err`: nobody serves it.
@@ -290,7 +298,7 @@ impl ProxyHttp for Gateway {
         course::on_response(trip, response)?;
         // From an Upgrade on nobody judged what the client sent, since it could have been another protocol's.
         let refused = session.is_upgrade_req() && response.status != StatusCode::SWITCHING_PROTOCOLS;
-        if refused || session.is_process_shutting_down() {
+        if refused || self.stopping.until().is_some() {
             session.set_keepalive(None);
         }
         Ok(())

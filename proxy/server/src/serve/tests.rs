@@ -133,6 +133,7 @@ fn service_plan() -> plan::Service {
         rate: None,
         limits: plan::Limits { connections_per_node: None, queue: 0, queue_timeout: seconds(1) },
         timeouts: plan::Timeouts { connect: seconds(5), response: seconds(20), idle: seconds(20) },
+        drain: plan::Drain { spread: Duration::from_millis(50), deadline: seconds(20) },
         all_down: plan::AllDown::Fail,
         slow_start: None,
         mark: plan::Mark::default(),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,11 +17,12 @@ use tokio::sync::{mpsc, watch};
 use super::Shared;
 use super::arrival::{Welcome, carry};
 use super::deadline;
-use super::door::Share;
+use super::door::{Ask, Share};
 use super::express::Express;
 use super::gateway::Gateway;
 use super::manner::Manners;
 use super::mirror::Copier;
+use super::stopping::{Ending, Stopping};
 
 /// Idle connections to nodes that one worker keeps.
 const POOL: usize = 1024;
@@ -36,8 +38,10 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
 pub(super) enum Order {
     /// Accept on this socket too.
     Accept(Share),
-    /// Finish what runs, for so long; then end.
-    Finish { grace: Duration },
+    /// Finish what runs; then end.
+    Finish(Ending),
+    /// End at once.
+    Cut,
 }
 
 /// Tells a worker.
@@ -64,48 +68,60 @@ async fn work(
     manners: watch::Receiver<Arc<Manners>>,
     mut orders: mpsc::UnboundedReceiver<Order>,
 ) {
-    let (stop, stopping) = watch::channel(false);
+    let stopping = Arc::new(Stopping::default());
+    let (goaway, going) = watch::channel(false);
     let (running, mut all_ended) = mpsc::channel(1);
     let copier = Copier::new(index, shared.clone(), manners.clone());
-    let proxy = proxy(index, &shared, manners.clone(), copier.clone());
-    let express = Express::new(index, shared.clone(), copier);
-    let welcome = Welcome { proxy: Arc::clone(&proxy), express: express.clone(), shared, manners, stopping, running };
-    let serve = async {
-        loop {
-            match orders.recv().await {
-                Some(Order::Accept(share)) => open(share, &welcome),
-                Some(Order::Finish { grace }) => return grace,
-                // `Workers` was dropped without a word: nobody waits for us.
-                None => return Duration::ZERO,
-            }
-        }
-    };
-    let grace = tokio::select! {
-        grace = serve => grace,
+    let gateway = Gateway::new(index, shared.clone(), manners.clone(), copier.clone(), Arc::clone(&stopping));
+    let proxy = proxy(gateway);
+    let express = Express::new(index, shared.clone(), copier, Arc::clone(&stopping));
+    let welcome = Welcome { proxy: Arc::clone(&proxy), express, shared, manners, stopping: going, running };
+    let ending = tokio::select! {
+        ending = serve(&mut orders, &welcome) => ending,
         never = deadline::keep() => match never {},
     };
-    // From here on every answer says `Connection: close`, and connections that wait for a request end.
-    stop.send_replace(true);
-    express.stop();
+    let Some(Ending { grace, idle }) = ending else { return };
+    // From here on every answer says `Connection: close`, HTTP/2 clients are told to go, and tunnels when to.
+    stopping.begin(grace);
+    goaway.send_replace(true);
     pointsman_lane::wake_idle();
-    proxy.http_cleanup().await;
     drop(welcome);
+    let close_idle = async {
+        tokio::time::sleep(idle.min(grace)).await;
+        stopping.close_idle();
+        pointsman_lane::wake_idle();
+        proxy.http_cleanup().await;
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         _ = all_ended.recv() => {}
         () = tokio::time::sleep(grace) => log::warn!("worker {index}: time is over, cutting what still runs"),
+        () = cut(&mut orders) => log::warn!("worker {index}: told to stop at once, cutting what still runs"),
+        () = close_idle => {}
         never = deadline::keep() => match never {},
     }
 }
 
-fn proxy(
-    index: usize,
-    shared: &Shared,
-    manners: watch::Receiver<Arc<Manners>>,
-    copier: Copier,
-) -> Arc<HttpProxy<Gateway>> {
+/// Until it is time to end; `None`: at once.
+async fn serve(orders: &mut mpsc::UnboundedReceiver<Order>, welcome: &Welcome) -> Option<Ending> {
+    loop {
+        match orders.recv().await {
+            Some(Order::Accept(share)) => open(share, welcome),
+            Some(Order::Finish(ending)) => return Some(ending),
+            // Nobody waits for us if `Workers` was dropped without a word.
+            Some(Order::Cut) | None => return None,
+        }
+    }
+}
+
+async fn cut(orders: &mut mpsc::UnboundedReceiver<Order>) {
+    while orders.recv().await.is_some_and(|order| !matches!(order, Order::Cut)) {}
+}
+
+fn proxy(gateway: Gateway) -> Arc<HttpProxy<Gateway>> {
     let conf =
         ServerConf { threads: 1, max_retries: ATTEMPTS, upstream_keepalive_pool_size: POOL, ..ServerConf::default() };
-    let mut proxy = HttpProxy::new(Gateway::new(index, shared.clone(), manners, copier), Arc::new(conf));
+    let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
     proxy.handle_init_modules();
     Arc::new(proxy)
 }
@@ -113,7 +129,7 @@ fn proxy(
 fn open(share: Share, welcome: &Welcome) {
     match TcpListener::from_std(share.socket) {
         Ok(socket) => {
-            tokio::spawn(accept(socket, share.address, share.open, share.closed, welcome.clone()));
+            tokio::spawn(accept(socket, share.address, share.asks, share.closed, welcome.clone()));
         }
         Err(error) => log::error!("a socket cannot be accepted on: {error}"),
     }
@@ -122,15 +138,22 @@ fn open(share: Share, welcome: &Welcome) {
 async fn accept(
     socket: TcpListener,
     address: SocketAddr,
-    mut open: watch::Receiver<()>,
+    mut asks: mpsc::UnboundedReceiver<Ask>,
     closed: std_mpsc::Sender<()>,
     welcome: Welcome,
 ) {
-    loop {
+    let abandoned = loop {
         let accepted = tokio::select! {
             biased;
-            // Nothing is ever sent: an answer means that the door was closed.
-            _ = open.changed() => break,
+            ask = asks.recv() => match ask {
+                None => break true,
+                Some(Ask::Leave) => break false,
+                Some(Ask::Lend(reply)) => {
+                    // An error means that nobody waits any more.
+                    let _ = reply.send(socket.as_fd().try_clone_to_owned());
+                    continue;
+                }
+            },
             accepted = socket.accept() => accepted,
         };
         match accepted {
@@ -140,9 +163,9 @@ async fn accept(
                 tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }
-    }
-    // Whom the kernel has let in already would be reset when the socket closes.
-    while let Some(Ok((stream, client))) = socket.accept().now_or_never() {
+    };
+    // Whom the kernel has let in already would be reset when the last descriptor of the socket closes.
+    while abandoned && let Some(Ok((stream, client))) = socket.accept().now_or_never() {
         carry(stream, client, address, &welcome);
     }
     drop(socket);

@@ -10,7 +10,7 @@ pub struct Notice {
     pub seq: u64,
     /// Milliseconds since 1970, for people; nothing decides by it.
     pub at_ms: u64,
-    /// What happened, e.g. `node-joined`, `node-up`, `node-down`, `node-left`, `lease-lost`, `node-draining`,
+    /// What happened, e.g. `node-joined`, `node-up`, `node-down`, `node-left`, `lease-lost`, `node-draining`, `node-drained`,
     /// `reloaded`, `reload-refused`, `policy-quarantined`, `policy-swapped`, `certificate-renewed`,
     /// `certificate-refused`.
     pub kind: &'static str,

@@ -15,6 +15,8 @@ use pointsman_core::pick::policy::Policy;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::legacy::Legacy;
+
 /// Asks the control thread. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -43,6 +45,12 @@ pub enum Order {
     FirstChecks { reply: oneshot::Sender<()> },
     /// Heartbeats are answered from now on, or never will be: the leases of nodes that the registry kept begin to run.
     RunLeases { reply: oneshot::Sender<()> },
+    /// Let go of the registry, so that the process that takes over can open it. Whatever would write waits from now on.
+    Release { reply: oneshot::Sender<Legacy> },
+    /// That process will not serve: open the registry again.
+    TakeBack { reply: oneshot::Sender<Result<(), Denied>> },
+    /// It does: refuse whatever would write.
+    GiveUp,
 }
 
 /// Where requests find the nodes of a service, and may wait for a change. Carried over from plan to plan by the name
@@ -145,6 +153,9 @@ pub enum Denied {
     /// 503.
     #[error("the control thread has stopped")]
     Stopped,
+    /// 503.
+    #[error("this process has handed over to a new one, which answers in its place")]
+    HandedOver,
 }
 
 /// A static node of a new plan that clashes with one that joined.
@@ -284,6 +295,22 @@ impl Control {
     /// See [`Order::FirstChecks`].
     pub async fn first_checks(&self) -> Result<(), Denied> {
         self.ask(|reply| Order::FirstChecks { reply }).await
+    }
+
+    /// See [`Order::Release`].
+    pub async fn release(&self) -> Result<Legacy, Denied> {
+        self.ask(|reply| Order::Release { reply }).await
+    }
+
+    /// See [`Order::TakeBack`].
+    pub async fn take_back(&self) -> Result<(), Denied> {
+        self.ask(|reply| Order::TakeBack { reply }).await?
+    }
+
+    /// See [`Order::GiveUp`].
+    pub async fn give_up(&self) {
+        // An error means that it has ended.
+        let _ = self.orders.send(Order::GiveUp).await;
     }
 
     /// See [`Order::RunLeases`].

@@ -21,6 +21,8 @@ pub enum Order {
     Upload { name: String, wasm: Vec<u8>, reply: oneshot::Sender<Outcome> },
     /// The policies in force.
     Policies { reply: oneshot::Sender<Vec<PolicyReport>> },
+    /// Change nothing until `until` is told; when it is dropped instead, end: another process serves.
+    Hold { reply: oneshot::Sender<()>, until: oneshot::Receiver<()> },
 }
 
 /// What became of a reload.
@@ -84,6 +86,13 @@ impl Reload {
     /// Brings a new version of a policy. `None`: the proxy is stopping.
     pub async fn upload(&self, name: &str, wasm: Vec<u8>) -> Option<Outcome> {
         self.ask(|reply| Order::Upload { name: name.into(), wasm, reply }).await
+    }
+
+    /// Changes nothing from now on until the answer is told to go on; see [`Order::Hold`]. `None`: the proxy is stopping.
+    pub async fn hold(&self) -> Option<oneshot::Sender<()>> {
+        let (go_on, until) = oneshot::channel();
+        self.ask(|reply| Order::Hold { reply, until }).await?;
+        Some(go_on)
     }
 
     /// The policies in force. `None`: the proxy is stopping.

@@ -32,16 +32,16 @@ fn token(arguments: &[&str]) -> (String, String) {
 }
 
 /// A proxy whose API stands on every address, and who may ask it.
-struct Stage {
-    proxy: Proxy,
+pub(crate) struct Stage {
+    pub(crate) proxy: Proxy,
     authority: Authority,
     yaml: String,
-    all: String,
+    pub(crate) all: String,
     node: String,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let authority = Authority::new();
         let Pair { cert, key } = authority.issue(&["admin.example", "127.0.0.1"]);
         let (all, first) = token(&["--name", "ops"]);
@@ -57,11 +57,11 @@ impl Stage {
         Self { proxy, authority, yaml, all, node }
     }
 
-    fn admin(&self) -> SocketAddr {
+    pub(crate) fn admin(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.proxy.admin.address().port()))
     }
 
-    async fn ask(&self, request: Request, token: &str) -> Answer {
+    pub(crate) async fn ask(&self, request: Request, token: &str) -> Answer {
         let mut connection = Client::new(&self.authority).connect(self.admin(), "admin.example").await.expect("shaken");
         let request =
             if token.is_empty() { request } else { request.header("authorization", &format!("Bearer {token}")) };

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::stage::{Authority, BINARY, Client};
+use crate::upgraded::served_by;
 
 /// Everybody's user without privileges (`nobody` in Debian).
 const NOBODY: u32 = 65_534;
@@ -150,6 +151,52 @@ async fn started_as_root_it_becomes_whom_the_configuration_names_and_keeps_low_p
         .expect("written");
     let second = until(|| async { Request::get("/").send("127.0.0.88:82".parse().ok()?).await.ok() });
     second.await.unwrap_or_else(|| panic!("{}", running.said()));
+}
+
+/// Ends with the test; nobody's child here.
+struct Heir(u32);
+
+impl Drop for Heir {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg("-KILL").arg(self.0.to_string()).status();
+    }
+}
+
+#[tokio::test]
+async fn one_that_takes_over_runs_as_the_same_user_and_keeps_low_ports() {
+    if !root() {
+        return;
+    }
+    let low = "{ address: \"127.0.0.89:81\" }";
+    let folder = Folder::new(&yaml(low, "user: nobody"));
+    let mut running = folder.start(folder.command()).await;
+    let mut heirs = Vec::new();
+    // Asked by root, then by the user as whom it runs.
+    for user in [0, NOBODY] {
+        let mut command = Command::new(BINARY);
+        command.args(["upgrade", "-c"]).arg(folder.path("p.yaml")).current_dir(folder.0.path());
+        let said = command.uid(user).gid(user).output().expect("run");
+        assert!(said.status.success(), "{said:?}: {}", running.said());
+        heirs.push(Heir(served_by(&said)));
+    }
+    running.child.wait().expect("ended");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", heirs[1].0)).expect("it runs");
+    for line in [
+        "Uid:\t65534\t65534\t65534\t65534",
+        "Gid:\t65534\t65534\t65534\t65534",
+        "CapPrm:\t0000000000000400",
+        "NoNewPrivs:\t1",
+    ] {
+        assert!(status.lines().any(|found| found == line), "{line}: {status}");
+    }
+    let inherited = Request::get("/").send("127.0.0.89:81".parse().expect("an address")).await.expect("answered");
+    assert_eq!(inherited.status, 503, "no node");
+    std::fs::write(folder.path("p.yaml"), yaml(&format!("{low}, {{ address: \"127.0.0.89:82\" }}"), "user: nobody"))
+        .expect("written");
+    let second = until(|| async { Request::get("/").send("127.0.0.89:82".parse().ok()?).await.ok() });
+    second.await.unwrap_or_else(|| panic!("{}", running.said()));
+    let lines = std::fs::read_to_string(folder.path("data/audit.log")).expect("written");
+    assert!(lines.contains("\"who\":\"user 0\"") && lines.contains("\"who\":\"user 65534\""), "{lines}");
 }
 
 #[tokio::test]

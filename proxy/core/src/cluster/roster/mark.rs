@@ -23,6 +23,12 @@ impl Roster {
         self.dirty = true;
     }
 
+    /// Sets the mark to what is on disk, where another process may have raised or lowered it.
+    pub fn set_mark(&mut self, ordinal: u64) {
+        self.dirty |= self.high_water != ordinal;
+        self.high_water = ordinal;
+    }
+
     /// The mark as it is once this node is there.
     pub(super) fn mark_with(&self, entry: &Entry) -> u64 {
         let counts = entry.passed || entry.node.source == Source::Static;

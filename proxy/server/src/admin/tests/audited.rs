@@ -68,3 +68,14 @@ async fn those_who_try_too_often_do_not_fill_it() {
     }
     assert_eq!(lines(&api).len(), 2);
 }
+
+#[tokio::test]
+async fn once_another_process_has_it_changes_are_sent_there() {
+    let api = Api::start_with(YAML).await;
+    api.audit.close(std::time::Duration::ZERO).await.expect("closed");
+    api.audit.leave();
+    let answer = api.send("POST", "/v1/config/reload", "").await;
+    assert!(answer.head.to_lowercase().contains("connection: close"), "{}", answer.head);
+    answer.problem(503, "handed-over");
+    assert!(lines(&api).is_empty());
+}

@@ -189,6 +189,7 @@ async fn an_open_address_without_a_token_is_not_served() {
     let file = folder.path().join("pointsman.yaml");
     std::fs::write(&file, super::YAML).expect("written");
     let parts = AdminParts {
+        entrance: crate::admin::Entrance::default(),
         control: crate::world::control::Control::channel().0,
         reload: crate::world::reload::Reload::channel().0,
         world: std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(super::reading::world(&file))),

@@ -128,7 +128,9 @@ async fn what_is_said_of_a_dropped_end_is_what_is_known() {
     std::fs::write(&log, &whole[..whole.len() - 1]).expect("cut");
     let (bus, metrics) = (Bus::default(), Arc::new(Metrics::new()));
     let mut notices = bus.listen();
-    start(ControlOptions { store: folder.path().to_owned(), metrics, bus }).expect("starts");
+    let options = ControlOptions { store: folder.path().to_owned(), metrics, bus, legacy: Legacy::default() };
+    let (_control, inbox) = Control::channel();
+    start(options, inbox).expect("starts");
     let notice = notices.recv().await.expect("told");
     assert_eq!(notice.kind, "registry-recovered");
     let end = format!("{} bytes of the log are no whole record", whole.len() - 1);

@@ -113,3 +113,57 @@ fn on_shutdown_what_does_not_finish_is_cut() {
     assert_eq!(house.in_flight(), 0);
     assert_eq!(house.metrics.connections().get(), 0);
 }
+
+#[test]
+fn sockets_that_are_handed_over_lose_nobody_who_waits_at_them() {
+    for workers in [1, 2, 3] {
+        let node = RawNode::saying("x");
+        let old = House::new(in_turn(), &[node.address]);
+        let lent = old.workers.lend().expect("two sockets");
+        assert_eq!(lent[0].sockets.len(), 2);
+        old.workers.hand_over(&[old.address], Duration::from_secs(20));
+        // As many as it takes for both sockets to hold some: nobody accepts, so they wait in the kernel.
+        let mut waiting: Vec<_> = (0..24).map(|_| Client::to(old.address)).collect();
+        for client in &mut waiting {
+            client.send("GET /a HTTP/1.1\r\nHost: a.com\r\n\r\n");
+        }
+        let sockets = Sockets::bind(&[local()], workers, lent).expect("nothing is taken");
+        assert_eq!(sockets.kept(), [old.address]);
+        let new = Workers::start(workers, &old.world, &old.metrics, &old.log).expect("threads");
+        assert_eq!(new.open(sockets), [old.address]);
+        assert!(new.renew().problems.is_empty());
+        for client in &mut waiting {
+            assert_eq!(client.response(true).status, 200);
+        }
+        assert_eq!(Client::to(old.address).get("/a").status, 200);
+        new.shutdown(Duration::from_secs(20));
+        assert!(TcpStream::connect(old.address).is_err(), "nobody listens");
+    }
+}
+
+#[test]
+fn an_idle_connection_may_bring_a_last_request_after_a_hand_over() {
+    for lane in [true, false] {
+        let node = RawNode::saying("x");
+        let house = House::on(lane, in_turn(), &[node.address], |_| {});
+        let _lent = house.workers.lend().expect("sockets");
+        let mut idle: Vec<_> = (0..8).map(|_| house.client()).collect();
+        for client in &mut idle {
+            assert_ne!(client.get("/a").header("connection"), Some("close"));
+        }
+        std::thread::scope(|scope| {
+            let (workers, theirs) = (&house.workers, [house.address]);
+            let leaving = scope.spawn(move || workers.hand_over(&theirs, Duration::from_secs(40)));
+            eventually("it is on its way", || house.workers.addresses().is_empty());
+            for client in &mut idle {
+                // The answer says so once the worker was told, which may be a moment later.
+                let mut last = client.get("/a");
+                while last.header("connection") != Some("close") {
+                    last = client.get("/a");
+                }
+                assert!(last.status == 200 && client.ended());
+            }
+            leaving.join().expect("no panic");
+        });
+    }
+}
