@@ -39,6 +39,7 @@ mod identity;
 mod manner;
 mod mirror;
 mod outcome;
+mod remark;
 mod reserve;
 mod sockets;
 mod stopping;

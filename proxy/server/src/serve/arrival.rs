@@ -15,13 +15,17 @@ use super::express::Express;
 use super::frames::Cause;
 use super::gateway::Gateway;
 use super::manner::{Manner, Manners};
+use super::remark::Remarks;
 use super::stream::ClientStream;
-use super::tls::Secure;
+use super::tls::{self, Secure};
 use super::{Shared, announced, http2, reserve};
 use crate::world::clock;
 
 /// A reload opens its sockets before it is live, and is live or gives up well within this.
 const LIVE: Duration = Duration::from_secs(10);
+
+static HANDSHAKES: Remarks = Remarks::new();
+static HTTP2: Remarks = Remarks::new();
 
 /// What a connection needs. Cloned for each socket.
 #[derive(Clone)]
@@ -39,6 +43,17 @@ pub(super) struct Welcome {
 struct Counted {
     shared: Shared,
     _running: mpsc::Sender<()>,
+}
+
+impl Counted {
+    /// Its handshake failed.
+    fn not_secure(&self, client: SocketAddr, why: &'static str) {
+        // Whoever only looks whether somebody listens goes away, too.
+        if why != "gone" {
+            HANDSHAKES.warn(format_args!("{client}: its TLS handshake failed: {}", tls::sentence(why)));
+        }
+        self.shared.metrics.tls().handshake(why);
+    }
 }
 
 impl Drop for Counted {
@@ -117,7 +132,7 @@ impl Arrival {
                     counted.shared.metrics.tls().handshake("done");
                     (stream, peer, http2)
                 }
-                Err(why) => return counted.shared.metrics.tls().handshake(why),
+                Err(why) => return counted.not_secure(client, why),
             },
         };
         let mut before = Vec::new();
@@ -148,7 +163,8 @@ impl Arrival {
         } else if let Some(cause) = http2::carry(&proxy, stream, &limits, stopping).await {
             counted.shared.metrics.clients().http2_closed(cause.label());
             if cause != Cause::Idle {
-                log::warn!("{}: its HTTP/2 connection is closed: {}", peer.address, cause.sentence());
+                let (client, why) = (peer.address, cause.sentence());
+                HTTP2.warn(format_args!("{client}: its HTTP/2 connection is closed: {why}"));
             }
         }
     }

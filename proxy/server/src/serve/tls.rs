@@ -127,3 +127,15 @@ fn label(error: &io::Error) -> &'static str {
         None => "gone",
     }
 }
+
+/// What the log says of a [`label`], or of a handshake that took too long.
+pub(super) fn sentence(label: &str) -> &'static str {
+    match label {
+        "not-tls" => "what it sent is no TLS (plain text or garbage)",
+        "timeout" => "it was not done within `tls.handshake_timeout`",
+        "client-certificate" => "it showed no certificate, or one that is not accepted",
+        "incompatible" => "there is no version, cipher or protocol that both sides speak",
+        "alert" => "it objects to what it was shown",
+        _ => "it breaks the rules of TLS",
+    }
+}

@@ -127,6 +127,8 @@ async fn what_is_not_tls_ends_and_is_counted() {
         assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
     }
     stage.counted("pointsman_tls_handshakes_total{result=\"not-tls\"} 3").await;
+    stage.proxy.has_said("127.0.0.1:").await.expect("logged with the client");
+    stage.proxy.has_said("its TLS handshake failed: what it sent is no TLS").await.expect("logged with the cause");
     assert_eq!(stage.node.stats().requests, 0);
 }
 
