@@ -15,11 +15,13 @@ use pointsman_config::plan;
 
 use crate::metrics::Metrics;
 
+mod dropping;
 mod gather;
 mod json;
 mod sink;
 pub(crate) mod stamp;
 
+use dropping::Dropping;
 use gather::{Gathering, Stretch};
 use sink::Sink;
 
@@ -76,6 +78,7 @@ struct Shared {
     gathering: Gathering,
     /// Where the lines of a stretch and those after it go.
     switches: Mutex<Vec<(u64, Sink)>>,
+    dropping: Dropping,
     ending: AtomicBool,
 }
 
@@ -96,6 +99,7 @@ impl AccessLog {
         let shared = Arc::new(Shared {
             gathering: Gathering::new(),
             switches: Mutex::default(),
+            dropping: Dropping::default(),
             ending: AtomicBool::new(false),
         });
         let mut writer = Writer::new(Arc::clone(&shared), sink, Arc::clone(metrics));
@@ -119,6 +123,9 @@ impl AccessLog {
         let Some(writer) = self.writer.as_ref().filter(|_| self.on()) else { return };
         if !self.shared.gathering.add(writer.thread(), |out| json::write(line, out)) {
             self.metrics.access_log_dropped().inc();
+            if self.shared.dropping.add(1) {
+                dropping::say_it_begins();
+            }
         }
     }
 
@@ -174,12 +181,15 @@ struct Writer {
     /// What of later stretches has been taken already.
     held: Vec<Stretch>,
     spare: Vec<Vec<u8>>,
-    complained: bool,
+    /// Whether the last write failed.
+    failing: bool,
+    /// Lines dropped by the end of the round before.
+    dropped: u64,
 }
 
 impl Writer {
     fn new(shared: Arc<Shared>, sink: Sink, metrics: Arc<Metrics>) -> Self {
-        Self { shared, sink, metrics, stretch: 0, held: Vec::new(), spare: Vec::new(), complained: false }
+        Self { shared, sink, metrics, stretch: 0, held: Vec::new(), spare: Vec::new(), failing: false, dropped: 0 }
     }
 
     fn run(&mut self) {
@@ -188,6 +198,7 @@ impl Writer {
             std::thread::sleep(GATHER);
             let ending = self.shared.ending.load(Ordering::Acquire);
             self.round();
+            self.dropped = self.shared.dropping.look(self.dropped, self.failing, ending);
             if ending {
                 return;
             }
@@ -209,12 +220,15 @@ impl Writer {
         let due = self.held.extract_if(.., |stretch| stretch.number <= last);
         for Stretch { mut bytes, lines, .. } in due.collect::<Vec<_>>() {
             match self.sink.write(&bytes) {
-                Ok(()) => self.complained = false,
+                Ok(()) => self.failing = false,
                 Err(error) => {
                     self.metrics.access_log_dropped().inc_by(lines);
+                    self.shared.dropping.add(lines);
                     // Once a row of failures, or a full disk fills the other log too.
-                    if !std::mem::replace(&mut self.complained, true) {
-                        log::error!("the access log cannot be written: {error}");
+                    if !std::mem::replace(&mut self.failing, true) {
+                        log::error!(
+                            "the access log cannot be written, and its lines are dropped from here on: {error}"
+                        );
                     }
                 }
             }

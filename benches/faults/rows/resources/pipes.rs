@@ -28,8 +28,9 @@ pub(super) async fn full(terms: &Terms) -> Result<Seen, String> {
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).map_err(problem)?;
     let node = Puppet::start("fault-1").await?;
     let mut rig = Setup::new().wrapped_by(script).access_log("stdout").faulty(&[&node], "").start(terms).await?;
-    // The pipe takes some hundred lines, the queue before it 16,384.
-    let report = running(rig.load("GET", "/fault/x", 16).requests(30_000))?.finish().await;
+    // The pipe takes 64 KiB, and each worker keeps 8 MiB: these are 30 MiB at least.
+    let path = format!("/fault/{}", "x".repeat(1000));
+    let report = running(rig.load("GET", &path, 16).requests(30_000))?.finish().await;
     seen.same(format!("failed of {}", report.requests), report.failed, 0);
     let dropped = rig.moved("pointsman_access_log_dropped_total", &[]).await?;
     seen.claim("lines dropped are counted", dropped > 0.0, dropped);
@@ -38,8 +39,13 @@ pub(super) async fn full(terms: &Terms) -> Result<Seen, String> {
     rig.hush(&mut seen).await;
     // The fault is over: somebody reads again. The thread ends with this program.
     std::thread::spawn(move || std::io::copy(&mut pipe, &mut std::io::sink()));
-    let cause = Cause { metric: "pointsman_access_log_dropped_total", labels: &[], log: &["access log"] };
-    rig.judge(&mut seen, &[&node], Vec::new(), &[cause]).await?;
+    let cause = Cause {
+        metric: "pointsman_access_log_dropped_total",
+        labels: &[],
+        log: &["the access log", "lines are dropped"],
+    };
+    let over = Cause { metric: "", labels: &[], log: &["the access log", "lines in all were dropped"] };
+    rig.judge(&mut seen, &[&node], Vec::new(), &[cause, over]).await?;
     Ok(seen)
 }
 
