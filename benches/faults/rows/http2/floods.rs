@@ -119,12 +119,12 @@ pub(super) async fn resets(terms: &Terms) -> Result<Seen, String> {
     });
     let cancelled = cancelled.await;
     seen.claim("upstream work cancelled", cancelled, if cancelled { "yes" } else { "no" });
-    let cause = Cause {
-        metric: "pointsman_requests_total",
-        labels: &["service=\"fault\"", "code=\"none\""],
-        log: &["\"service\":\"fault\"", "\"status\":0"],
-    };
-    rig.judge(&mut seen, &[&node], Vec::new(), &[cause]).await?;
+    let causes = [Cause {
+        metric: "pointsman_http2_connections_closed_total",
+        labels: &["cause=\"resets\""],
+        log: &["127.0.0.1", "HTTP/2 connection is closed", "takes back too many requests"],
+    }];
+    rig.judge(&mut seen, &[&node], Vec::new(), &causes).await?;
     Ok(seen)
 }
 
@@ -155,8 +155,11 @@ pub(super) async fn heads(terms: &Terms) -> Result<Seen, String> {
     seen.at_most("HPACK: MiB", ((rig.holds()?.rss_kib - rig.held().rss_kib) / 1024.0).max(0.0), MEMORY);
     seen.note(format!("HPACK references: {end:?}"));
     seen.same("requests at the node", node.asked(), 0);
-    let cause =
-        Cause { metric: "pointsman_refusals_total", labels: &["reason=\"head-too-large\""], log: &["head-too-large"] };
+    let cause = Cause {
+        metric: "pointsman_http2_connections_closed_total",
+        labels: &["cause=\"continuation\""],
+        log: &["127.0.0.1", "HTTP/2 connection is closed", "CONTINUATION"],
+    };
     rig.judge(&mut seen, &[&node], Vec::new(), &[cause]).await?;
     Ok(seen)
 }

@@ -71,9 +71,9 @@ pub(super) async fn forbidden(terms: &Terms) -> Result<Seen, String> {
         if wrong.is_empty() { "all".into() } else { wrong.join(", ") },
     );
     let cause = Cause {
-        metric: "pointsman_refusals_total",
-        labels: &["reason=\"bad-request\""],
-        log: &["\"refused\":\"bad-request\""],
+        metric: "pointsman_http2_streams_reset_total",
+        labels: &["code=\"protocol-error\""],
+        log: &["127.0.0.1", "HTTP/2 streams", "protocol-error"],
     };
     rig.judge(&mut seen, &[&node], Vec::new(), &[cause]).await?;
     Ok(seen)

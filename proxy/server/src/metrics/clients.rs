@@ -8,6 +8,7 @@ use super::counters;
 pub struct ClientMetrics {
     refused: IntCounterVec,
     http2_closed: IntCounterVec,
+    http2_reset: IntCounterVec,
     mirrored: IntCounterVec,
 }
 
@@ -25,6 +26,12 @@ impl ClientMetrics {
                 "pointsman_http2_connections_closed_total",
                 "HTTP/2 connections that the proxy closed before their clients did.",
                 &["cause"],
+            ),
+            http2_reset: counters(
+                registry,
+                "pointsman_http2_streams_reset_total",
+                "HTTP/2 streams that the proxy reset because their client broke a rule.",
+                &["code"],
             ),
             mirrored: counters(
                 registry,
@@ -48,5 +55,10 @@ impl ClientMetrics {
     /// A connection of HTTP/2 was closed (`cause`: one of a fixed list).
     pub fn http2_closed(&self, cause: &str) {
         self.http2_closed.with_label_values(&[cause]).inc();
+    }
+
+    /// Streams of HTTP/2 were reset (`code`: one of a fixed list).
+    pub fn http2_reset(&self, code: &str, count: u32) {
+        self.http2_reset.with_label_values(&[code]).inc_by(count.into());
     }
 }

@@ -157,7 +157,7 @@ impl Arrival {
                 }
             }
         }
-        let stream = ClientStream::new(stream, &peer, before, http2, &limits);
+        let stream = ClientStream::new(stream, &peer, before, http2, &limits, &counted.shared.metrics);
         if !http2 {
             proxy.process_new(Box::new(stream), &stopping).await;
         } else if let Some(cause) = http2::carry(&proxy, stream, &limits, stopping).await {

@@ -106,6 +106,16 @@ impl Cause {
     }
 }
 
+/// Errors of a stream that its client is to blame for (RFC 9113 §7), as metrics name them. A node that fails resets with
+/// INTERNAL_ERROR or CANCEL.
+const BLAMED: [(u32, &str); 5] = [
+    (1, "protocol-error"),
+    (3, "flow-control-error"),
+    (5, "stream-closed"),
+    (6, "frame-size-error"),
+    (7, "refused-stream"),
+];
+
 /// The frames of one connection.
 #[derive(Debug)]
 pub(super) struct Frames {
@@ -115,6 +125,8 @@ pub(super) struct Frames {
     from_client: Scanner,
     to_client: Scanner,
     counts: [u32; COUNTED.len()],
+    /// Streams reset since somebody asked, in the order of [`BLAMED`].
+    reset: [u32; BLAMED.len()],
     since: Duration,
     cause: Option<Cause>,
 }
@@ -127,6 +139,7 @@ impl Frames {
             from_client: Scanner::default(),
             to_client: Scanner::default(),
             counts: [0; COUNTED.len()],
+            reset: [0; BLAMED.len()],
             since: now,
             cause: None,
         }
@@ -135,6 +148,12 @@ impl Frames {
     /// Why the connection is to end, or has ended.
     pub(super) fn cause(&self) -> Option<Cause> {
         self.cause
+    }
+
+    /// Streams that were reset since the last time because the client broke a rule: which, and how many.
+    pub(super) fn reset(&mut self) -> impl Iterator<Item = (&'static str, u32)> + use<> {
+        let all = BLAMED.into_iter().zip(std::mem::take(&mut self.reset));
+        all.filter(|(_, count)| *count > 0).map(|((_, name), count)| (name, count))
     }
 
     /// These bytes came from the client.
@@ -182,8 +201,12 @@ impl Frames {
     fn goes(&mut self, frame: Frame) {
         match frame.kind {
             scan::DATA | scan::HEADERS => self.carried(),
-            // What the client is to blame for; a node that fails resets with INTERNAL_ERROR or CANCEL.
-            scan::RST_STREAM if matches!(frame.code, 1 | 3 | 5 | 6 | 7) => self.count(Cause::Errors),
+            scan::RST_STREAM => {
+                if let Some(at) = BLAMED.iter().position(|(code, _)| *code == frame.code) {
+                    self.reset[at] += 1;
+                    self.count(Cause::Errors);
+                }
+            }
             scan::GOAWAY if frame.code != 0 => self.ended(frame.code),
             _ => {}
         }

@@ -3,7 +3,9 @@
 //! pingora writes head and body apart and counts on a buffer below to send them together. Its own buffer cannot be
 //! switched on from outside its listeners, which we do not use; so here is one, of its size.
 
+use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
 use super::frames::Frames;
 use super::guard::{Guard, Ledger};
+use super::remark::Remarks;
+use crate::metrics::Metrics;
 use crate::world::clock;
 
 /// What fits into one packet on most networks (the usual maximum segment size). Larger writes pass the buffer by.
@@ -39,12 +43,48 @@ pub(super) struct ClientStream {
     /// Judges what is read before pingora sees it.
     guard: Guard,
     /// Counts what passes, where HTTP/2 is spoken.
-    frames: Option<Box<Frames>>,
+    frames: Option<Box<Watched>>,
+}
+
+/// The frames that pass, and where what they tell is written down.
+struct Watched {
+    frames: Frames,
+    client: SocketAddr,
+    metrics: Arc<Metrics>,
+}
+
+static RESETS: Remarks = Remarks::new();
+
+/// Asked for by pingora.
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("frames", &self.frames).field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+impl Watched {
+    /// Tells of streams that were reset because the client broke a rule: the library does that, and says nothing.
+    fn tell_resets(&mut self) {
+        for (code, count) in self.frames.reset() {
+            self.metrics.clients().http2_reset(code, count);
+            RESETS.warn(format_args!(
+                "{}: {count} of its HTTP/2 streams broke a rule and were reset: {code}",
+                self.client
+            ));
+        }
+    }
 }
 
 impl ClientStream {
     /// `http2`: both sides know that HTTP/2 is spoken.
-    pub(super) fn new(stream: Stream, peer: &Peer, before: Vec<u8>, http2: bool, limits: &ClientLimits) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        peer: &Peer,
+        before: Vec<u8>,
+        http2: bool,
+        limits: &ClientLimits,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
         let digest = SocketDigest::from_raw_fd(stream.socket().as_raw_fd());
         // The cell is new, so this cannot fail.
         let _ = digest.peer_addr.set(Some(peer.address.into()));
@@ -52,9 +92,9 @@ impl ClientStream {
         let secure =
             matches!(stream, Stream::Secured(_)).then(|| SslDigest::new("", "", None, None, Vec::new()).into());
         let frames = http2.then(|| {
-            let mut frames = Box::new(Frames::new(limits.http2, clock::now()));
+            let mut frames = Frames::new(limits.http2, clock::now());
             frames.read(&before, clock::now());
-            frames
+            Box::new(Watched { frames, client: peer.address, metrics: Arc::clone(metrics) })
         });
         let guard = if http2 { Guard::open } else { Guard::holding };
         Self {
@@ -73,33 +113,34 @@ impl ClientStream {
 
     /// Reads what pingora is given as it is, since it is HTTP/2 or a tunnel.
     fn read_on(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Some(frames) = &mut self.frames else { return Pin::new(self.socket.get_mut()).poll_read(cx, into) };
+        let Some(watched) = &mut self.frames else { return Pin::new(self.socket.get_mut()).poll_read(cx, into) };
         if self.guard.ledger().ended().is_some() {
             // Whoever drives the connection was woken to end it.
             return Poll::Pending;
         }
         let before = into.filled().len();
         ready!(Pin::new(self.socket.get_mut()).poll_read(cx, into))?;
-        frames.read(&into.filled()[before..], clock::now());
+        watched.frames.read(&into.filled()[before..], clock::now());
         self.tell(cx);
         Poll::Ready(Ok(()))
     }
 
     /// Looks at what was taken of these pieces.
     fn written(&mut self, cx: &Context<'_>, mut taken: usize, parts: &[io::IoSlice<'_>]) {
-        let Some(frames) = &mut self.frames else { return };
+        let Some(watched) = &mut self.frames else { return };
         let now = clock::now();
         for part in parts {
             let count = taken.min(part.len());
-            frames.written(&part[..count], now);
+            watched.frames.written(&part[..count], now);
             taken -= count;
         }
+        watched.tell_resets();
         self.tell(cx);
     }
 
     /// Tells whoever drives the connection that it is to end.
     fn tell(&self, cx: &Context<'_>) {
-        if let Some(cause) = self.frames.as_ref().and_then(|frames| frames.cause()) {
+        if let Some(cause) = self.frames.as_ref().and_then(|watched| watched.frames.cause()) {
             self.guard.ledger().end(cause);
             cx.waker().wake_by_ref();
         }

@@ -136,6 +136,21 @@ async fn resets_that_the_proxy_is_made_to_send_end_the_connection_and_their_work
 }
 
 #[tokio::test]
+async fn a_stream_that_is_reset_for_what_it_asks_is_counted_and_told() {
+    let (proxy, node) = house("", "").await;
+    for (turn, &listener) in proxy.listeners.iter().enumerate() {
+        let mut client = Raw::to(listener, &[]).await;
+        // `connection: x`, which HTTP/2 does not know (RFC 9113 section 8.2.2).
+        let wrong = [&head(0x82, "/echo")[..], b"\x00\x0aconnection\x01x"].concat();
+        client.write(&raw(HEADERS, WHOLE, 1, &wrong)).await;
+        counted(&proxy, &format!("pointsman_http2_streams_reset_total{{code=\"protocol-error\"}} {}", turn + 1)).await;
+        client.settle().await;
+    }
+    proxy.has_said("1 of its HTTP/2 streams broke a rule and were reset: protocol-error").await.expect("logged");
+    assert_eq!(node.stats().requests, 0);
+}
+
+#[tokio::test]
 async fn frames_that_carry_nothing_end_the_connection() {
     let (proxy, node) = house(", limits: { http2: { control: 50 } }", "").await;
     let unknown = raw(250, 0, 0, b"who knows");
