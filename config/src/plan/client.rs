@@ -21,6 +21,9 @@ pub struct ClientLimits {
     /// Between two pieces of a body.
     #[serde(serialize_with = "serialize_duration")]
     pub body_timeout: Duration,
+    /// How long a client may leave an answer lying without taking a byte.
+    #[serde(serialize_with = "serialize_duration")]
+    pub send_timeout: Duration,
     /// How long a connection may idle between two requests.
     #[serde(serialize_with = "serialize_duration")]
     pub keep_alive: Duration,
@@ -59,6 +62,7 @@ impl Default for ClientLimits {
             head_timeout: Duration::from_secs(10),
             body: Some(1 << 30),
             body_timeout: Duration::from_secs(60),
+            send_timeout: Duration::from_secs(60),
             keep_alive: Duration::from_secs(75),
             connections: Some(100_000),
             connections_per_client: Some(20_000),

@@ -13,7 +13,7 @@ use crate::seen::Seen;
 
 /// What a connection may cost (the table: 64 KiB buffered each).
 const EACH_KIB: f64 = 64.0;
-const LIMITS: &str = "limits: { head_timeout: 3s, body_timeout: 3s, keep_alive: 3s }";
+const LIMITS: &str = "limits: { head_timeout: 3s, body_timeout: 3s, send_timeout: 3s, keep_alive: 3s }";
 
 fn many(terms: &Terms) -> usize {
     if terms.quick { 200 } else { 1000 }
@@ -130,7 +130,7 @@ pub(super) async fn reader(terms: &Terms) -> Result<Seen, String> {
     let node = Puppet::start("fault-1").await?;
     let rig = rig(terms, &node).await?;
     let first = b"GET /fault/bytes/8000000 HTTP/1.1\r\nHost: a\r\n\r\n";
-    attack(&rig, &mut seen, first, many(terms), Duration::from_secs(90)).await?;
+    attack(&rig, &mut seen, first, many(terms), Duration::from_secs(30)).await?;
     outside(&rig, terms, &mut seen, &["-X", "-w", "512", "-y", "1024", "-n", "1", "-z", "32", "-k", "3"]).await?;
     let cause = Cause {
         metric: "pointsman_requests_total",

@@ -13,8 +13,9 @@ use crate::head::Framing;
 use crate::options::Limits;
 use crate::traffic::{Traffic, Trip};
 
-/// Size of the buffer for a long body: the most that one read takes.
-const LARGE: usize = 64 * 1024;
+/// Size of the buffer for a long body: the most that one read takes. A client that does not read holds as much, and what its
+/// connection costs beside that, which together shall be no more than 64 KiB.
+const LARGE: usize = 32 * 1024;
 
 /// The response on its way.
 #[derive(Debug, Default)]

@@ -52,6 +52,7 @@ impl Manner {
             limits,
             head_timeout: granted.head_timeout,
             body_timeout: granted.body_timeout,
+            send_timeout: granted.send_timeout,
             keep_alive: granted.keep_alive,
             prior_knowledge: listener.http2 && listener.tls.is_none(),
             upgrades_only: !listener.lane,

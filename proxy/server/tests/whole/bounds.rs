@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use pointsman_demo::client::Request;
 use pointsman_demo::harness::Proxy;
+use pointsman_demo::node::{self, NodeOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -15,12 +16,14 @@ listeners: [{ address: "@listen@", lane: @lane@, limits: { @limits@ } }]
 admin: { address: "@admin@" }
 trusted_proxies: [127.0.0.9]
 registry: { store: embedded, path: registry }
-services: { api: { nodes: [{ id: n1, address: "@node@" }] } }
+services: { api: { timeouts: { idle: @idle@ }, nodes: [{ id: n1, address: "@node@" }] } }
 routes: [{ service: api }]
 "#;
 
 async fn proxy(limits: &str, node: SocketAddr) -> Proxy {
-    let yaml = TEMPLATE.replace("@lane@", crate::LANE).replace("@limits@", limits);
+    // Without the lane it is the service that bounds how long a client may not read.
+    let idle = if crate::LANE == "on" { "60s" } else { "300ms" };
+    let yaml = TEMPLATE.replace("@lane@", crate::LANE).replace("@limits@", limits).replace("@idle@", idle);
     proxy_with(&yaml.replace("@node@", &node.to_string())).await
 }
 
@@ -77,6 +80,19 @@ async fn a_connection_may_idle_for_so_long() {
     let node = Puppet::start().await;
     let proxy = proxy("keep_alive: 200ms", node.address).await;
     assert_eq!(answer(proxy.addr(), b"").await, "");
+}
+
+#[tokio::test]
+async fn an_answer_may_lie_for_so_long() {
+    let node = node::start(NodeOptions::new("n1")).expect("a node");
+    let proxy = proxy("send_timeout: 300ms", node.addr).await;
+    let mut client = TcpStream::connect(proxy.addr()).await.expect("connected");
+    // More than the buffers of both sockets hold.
+    client.write_all(b"GET /bytes/67108864 HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    // Counted when it is over, and the client has read nothing yet.
+    counted(&proxy, "pointsman_requests_total{code=\"200\",service=\"api\"} 1").await;
+    counted(&proxy, "pointsman_connections 0").await;
+    assert!(rest(client).await.len() < 67_108_864);
 }
 
 #[tokio::test]
