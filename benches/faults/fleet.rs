@@ -1,5 +1,6 @@
 //! The proxy and three nodes, each a process of its own; the nodes join through the registry.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -133,7 +134,7 @@ impl Node {
         ];
         let arguments: Vec<String> = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
         let binary = tools.join("demo-node");
-        let child = launch(&binary, &arguments)?;
+        let child = launch(&binary, &arguments, Stdio::null())?;
         Ok(Self { id, address, arguments, binary, child })
     }
 
@@ -153,7 +154,7 @@ impl Node {
     /// Starts it again as it was, on the same address, and waits until it listens.
     pub(crate) fn revive(&mut self) -> Result<Revived, String> {
         let started = now_ms();
-        self.child = launch(&self.binary, &self.arguments)?;
+        self.child = launch(&self.binary, &self.arguments, Stdio::null())?;
         Ok(Revived { started, listening: now_ms() })
     }
 }
@@ -166,11 +167,11 @@ impl Drop for Node {
 }
 
 /// Starts a node and waits for its first line, which it says once it listens.
-fn launch(binary: &Path, arguments: &[String]) -> Result<Child, String> {
+pub(crate) fn launch<A: AsRef<OsStr>>(binary: &Path, arguments: &[A], stdin: Stdio) -> Result<Child, String> {
     let problem = |problem: std::io::Error| format!("{}: {problem}", binary.display());
     let mut child = Command::new(binary)
         .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         // It tells there of each lease that it had to join for again, as each killed node does.
         .stderr(Stdio::null())
@@ -185,6 +186,7 @@ fn launch(binary: &Path, arguments: &[String]) -> Result<Child, String> {
     }
     let _ = child.kill();
     let _ = child.wait();
+    let arguments: Vec<_> = arguments.iter().map(|argument| argument.as_ref().to_string_lossy()).collect();
     Err(format!("{} {}: it ended before it listened", binary.display(), arguments.join(" ")))
 }
 

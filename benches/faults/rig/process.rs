@@ -1,9 +1,8 @@
 //! A node as a process of its own, to be killed, frozen and started again on the same address.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use crate::fleet;
 use crate::rig::puppet::{Entry, journal_of};
@@ -76,7 +75,7 @@ pub(crate) fn signal(pid: u32, signal: libc::c_int) -> Result<(), String> {
 
 fn launch(id: &str, address: SocketAddr, journal: &Path) -> Result<Child, String> {
     let program = std::env::current_exe().map_err(|problem| problem.to_string())?;
-    start(&program, &["node", id, &address.to_string(), &journal.display().to_string()])
+    fleet::launch(&program, &["node", id, &address.to_string(), &journal.display().to_string()], Stdio::piped())
 }
 
 /// A program of ours that says where it listens. Dropping it kills it.
@@ -86,7 +85,7 @@ pub(crate) struct Tool(Child);
 impl Tool {
     /// Starts it and waits until it listens.
     pub(crate) fn start(program: &Path, arguments: &[&str]) -> Result<Self, String> {
-        start(program, arguments).map(Self)
+        fleet::launch(program, arguments, Stdio::piped()).map(Self)
     }
 
     /// Sends it a signal.
@@ -100,26 +99,4 @@ impl Drop for Tool {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn start(program: &Path, arguments: &[&str]) -> Result<Child, String> {
-    let name = format!("{} {}", program.display(), arguments.join(" "));
-    let problem = |problem: std::io::Error| format!("{name}: {problem}");
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stderr(Stdio::null())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(problem)?;
-    let mut said = String::new();
-    if let Some(stdout) = &mut child.stdout {
-        BufReader::new(stdout).read_line(&mut said).map_err(problem)?;
-    }
-    if said.contains("listening on") {
-        return Ok(child);
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    Err(format!("{name}: it ended before it listened"))
 }

@@ -12,8 +12,8 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-/// Where a value may stand: a rule names one of these.
-const SOURCES: &[&str] = &[
+/// Where a value may stand, of which a rule names one; then what is made of it; then what only a whole rule says.
+const FIELDS: &[&str] = &[
     "header",
     "cookie",
     "query",
@@ -26,49 +26,16 @@ const SOURCES: &[&str] = &[
     "fix",
     "first_of",
     "join",
+    "with",
+    "steps",
+    "limit",
+    "otherwise",
 ];
+const SOURCES: &[&str] = FIELDS.split_at(12).0;
+const RULE: Known = Known { fields: FIELDS, later: &[] };
+const PART: Known = Known { fields: FIELDS.split_at(14).0, later: &[] };
 /// What the proxy does not hand to rules yet. Whoever wires it takes it out of here.
 const NOT_YET: &[&str] = &["tls_subject", "json", "form", "xml", "fix"];
-const RULE: Known = Known {
-    fields: &[
-        "header",
-        "cookie",
-        "query",
-        "path",
-        "client_address",
-        "tls_subject",
-        "json",
-        "form",
-        "xml",
-        "fix",
-        "first_of",
-        "join",
-        "with",
-        "steps",
-        "limit",
-        "otherwise",
-    ],
-    later: &[],
-};
-const PART: Known = Known {
-    fields: &[
-        "header",
-        "cookie",
-        "query",
-        "path",
-        "client_address",
-        "tls_subject",
-        "json",
-        "form",
-        "xml",
-        "fix",
-        "first_of",
-        "join",
-        "with",
-        "steps",
-    ],
-    later: &[],
-};
 const ADDRESS: Known = Known { fields: &["v4", "v6"], later: &[] };
 const OTHERWISE: Known = Known { fields: &["missing", "malformed", "ambiguous", "too_large"], later: &[] };
 

@@ -1,7 +1,6 @@
 //! Puts the parts together, in the order in which they depend on each other, and takes them apart again.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +8,9 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::admin::Ready;
-use crate::audit::{Audit, Record};
+use crate::audit::Record;
 use crate::exit;
-use crate::metrics::Metrics;
 use crate::reload::Instead;
-use crate::serve::Workers;
-use crate::world::bus::Bus;
 use house::House;
 use signals::{End, Signals};
 use upgrade::{Heir, Upgrades};
@@ -88,52 +83,31 @@ impl House {
     fn live(self, args: &RunArgs, program: OsString, heir: Option<Heir>) {
         room::block_on(async {
             let mut signals = Signals::listen();
-            let (upgrades, handed) = Upgrades::start(upgrade::Parts {
-                args: args.clone(),
-                program,
-                folder: self.folder.clone(),
-                workers: Arc::clone(&self.workers),
-                control: self.control.clone(),
-                reload: self.reload.clone(),
-                ready: self.ready.clone(),
-                entrance: self.entrance.clone(),
-                admin: self.admin,
-                world: Arc::clone(&self.world),
-                metrics: Arc::clone(&self.metrics),
-                bus: self.bus.clone(),
-                audit: self.audit.clone(),
-            });
-            arrive(heir, &self.taken, &self.metrics, &self.bus, &self.audit).await;
-            let end = signals.until_end(&self.reload, &upgrades, handed).await;
+            let house = Arc::new(self);
+            let parts = upgrade::Parts { args: args.clone(), program, house: Arc::clone(&house) };
+            let (upgrades, handed) = Upgrades::start(parts);
+            arrive(heir, &house).await;
+            let end = signals.until_end(&house.reload, &upgrades, handed).await;
             upgrades.stop();
-            let rest = Rest { ready: self.ready, workers: self.workers, metrics: self.metrics, bus: self.bus };
-            rest.stop(args, &end, &mut signals).await;
+            house.stop(args, &end, &mut signals).await;
         });
     }
 }
 
 /// Tells whoever waits for this process that it serves.
-async fn arrive(heir: Option<Heir>, taken: &[SocketAddr], metrics: &Metrics, bus: &Bus, audit: &Audit) {
+async fn arrive(heir: Option<Heir>, house: &House) {
     let Some(heir) = heir else { return notify::say("READY=1") };
     let (before, now) = (std::os::unix::process::parent_id(), std::process::id());
     let asked_by = heir.asked_by().to_owned();
-    heir.serving(taken);
-    metrics.process().upgraded(true);
-    bus.tell("upgraded", "", "", format!("process {now} serves in place of process {before}"));
+    heir.serving(&house.taken);
+    house.metrics.process().upgraded(true);
+    house.bus.tell("upgraded", "", "", format!("process {now} serves in place of process {before}"));
     let (before, after) = (json!({ "process": before }), json!({ "process": now }));
     // Room was set aside before this process served. Operators are told by whoever writes.
-    let _ = audit.record(Record { before, after, ..Record::new(asked_by, "upgrade") }).await;
+    let _ = house.audit.record(Record { before, after, ..Record::new(asked_by, "upgrade") }).await;
 }
 
-/// What is left to do once it is clear that the process ends.
-struct Rest {
-    ready: Ready,
-    workers: Arc<Workers>,
-    metrics: Arc<Metrics>,
-    bus: Bus,
-}
-
-impl Rest {
+impl House {
     /// Requests stop coming (readiness first, so that whoever balances over several proxies sees it), what runs finishes.
     async fn stop(&self, args: &RunArgs, end: &End, signals: &mut Signals) {
         let grace = Duration::from_secs(args.grace);

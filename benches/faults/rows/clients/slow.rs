@@ -15,6 +15,12 @@ use crate::seen::Seen;
 const EACH_KIB: f64 = 64.0;
 const LIMITS: &str = "limits: { head_timeout: 3s, body_timeout: 3s, send_timeout: 3s, keep_alive: 3s }";
 
+const SLOW: Cause<'static> = Cause {
+    metric: "pointsman_refusals_total",
+    labels: &["reason=\"client-slow\""],
+    log: &["\"refused\":\"client-slow\""],
+};
+
 fn many(terms: &Terms) -> usize {
     if terms.quick { 200 } else { 1000 }
 }
@@ -100,12 +106,7 @@ pub(super) async fn head(terms: &Terms) -> Result<Seen, String> {
     attack(&rig, &mut seen, b"GET /fault/x HTTP/1.1\r\nHost: a\r\nX-", many(terms), Duration::from_secs(30)).await?;
     seen.same("requests at the node", node.asked(), 0);
     outside(&rig, terms, &mut seen, &["-H"]).await?;
-    let cause = Cause {
-        metric: "pointsman_refusals_total",
-        labels: &["reason=\"client-slow\""],
-        log: &["\"refused\":\"client-slow\""],
-    };
-    rig.judge(&mut seen, &[&node], Vec::new(), &[cause]).await?;
+    rig.judge(&mut seen, &[&node], Vec::new(), &[SLOW]).await?;
     Ok(seen)
 }
 
@@ -116,12 +117,7 @@ pub(super) async fn body(terms: &Terms) -> Result<Seen, String> {
     let first = b"POST /fault/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx";
     attack(&rig, &mut seen, first, many(terms), Duration::from_secs(30)).await?;
     outside(&rig, terms, &mut seen, &["-B"]).await?;
-    let cause = Cause {
-        metric: "pointsman_refusals_total",
-        labels: &["reason=\"client-slow\""],
-        log: &["\"refused\":\"client-slow\""],
-    };
-    rig.judge(&mut seen, &[&node], Vec::new(), &[cause]).await?;
+    rig.judge(&mut seen, &[&node], Vec::new(), &[SLOW]).await?;
     Ok(seen)
 }
 

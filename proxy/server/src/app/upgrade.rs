@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -17,16 +17,10 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
+use super::house::House;
 use super::{RunArgs, notify, room};
-use crate::admin::{Entrance, Ready};
-use crate::audit::{Audit, Record};
-use crate::metrics::Metrics;
-use crate::serve::Workers;
-use crate::world::WorldCell;
-use crate::world::bus::Bus;
-use crate::world::control::Control;
+use crate::audit::Record;
 use crate::world::legacy::Legacy;
-use crate::world::reload::Reload;
 use channel::{Channel, ENVIRONMENT, FromHeir, Offer, Place, ToHeir};
 use desk::Asked;
 pub use desk::{Outcome, Request, ask};
@@ -54,19 +48,7 @@ pub(super) struct Parts {
     pub(super) args: RunArgs,
     /// The program that was started.
     pub(super) program: OsString,
-    /// The registry's folder, where operators ask.
-    pub(super) folder: PathBuf,
-    pub(super) workers: Arc<Workers>,
-    pub(super) control: Control,
-    pub(super) reload: Reload,
-    pub(super) ready: Ready,
-    pub(super) entrance: Entrance,
-    /// The admin API's socket, with its address as the configuration names it.
-    pub(super) admin: Option<(SocketAddr, TcpListener)>,
-    pub(super) world: WorldCell,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) bus: Bus,
-    pub(super) audit: Audit,
+    pub(super) house: Arc<House>,
 }
 
 /// Upgrades as the rest of the process sees them.
@@ -102,7 +84,7 @@ impl Upgrades {
         let (wanted, wants) = mpsc::channel(1);
         let (handed, over) = mpsc::channel(1);
         let child = Arc::new(Mutex::new(Heirs::default()));
-        let desk = desk::listen(&parts.folder);
+        let desk = desk::listen(&parts.house.folder);
         let office = Office { parts, child: Arc::clone(&child) };
         room::spawn("upgrade", move || office.serve(desk, wants, handed));
         (Self { wanted, child }, over)
@@ -146,7 +128,7 @@ impl Office {
     ) {
         let desk = desk.and_then(tokio::net::UnixListener::from_std);
         if let Err(error) = &desk {
-            let folder = self.parts.folder.display();
+            let folder = self.parts.house.folder.display();
             log::warn!("`pointsman upgrade` will not reach this process, SIGUSR2 does: no socket in {folder}: {error}");
         }
         loop {
@@ -195,9 +177,9 @@ impl Office {
         match self.hand_over(asked, &mut given).await {
             Ok(taken) => {
                 let pid = self.child.lock().child.take().map_or(0, |child| child.id());
-                self.parts.control.give_up().await;
-                self.parts.audit.leave();
-                self.parts.entrance.leave();
+                self.parts.house.control.give_up().await;
+                self.parts.house.audit.leave();
+                self.parts.house.entrance.leave();
                 notify::say(&format!("MAINPID={pid}"));
                 // Dropping `given.reload` ends the reloads of this process.
                 let grace = self.parts.args.grace;
@@ -206,10 +188,10 @@ impl Office {
             Err(why) => {
                 let why = self.put_down(why);
                 self.take_back(given).await;
-                self.parts.metrics.process().upgraded(false);
-                self.parts.bus.tell("upgrade-failed", "", "", format!("process {before} serves on: {why}"));
+                self.parts.house.metrics.process().upgraded(false);
+                self.parts.house.bus.tell("upgrade-failed", "", "", format!("process {before} serves on: {why}"));
                 let told = Record { before: json!({ "process": before }), outcome: "refused", ..asked.record() };
-                self.parts.audit.refusal(Record { reason: Some(why.clone()), ..told }).await;
+                self.parts.house.audit.refusal(Record { reason: Some(why.clone()), ..told }).await;
                 (Outcome::Refused { why }, None)
             }
         }
@@ -219,11 +201,11 @@ impl Office {
     async fn hand_over(&self, asked: &Asked, given: &mut Given) -> Result<Vec<SocketAddr>, String> {
         let request = &asked.request;
         // Written down by the new process, or by this one if there is none; here, too, nothing begins that cannot be.
-        self.parts.audit.room().await.map_err(|error| error.to_string())?;
-        self.parts.audit.nothing();
+        self.parts.house.audit.room().await.map_err(|error| error.to_string())?;
+        self.parts.house.audit.nothing();
         let until = Instant::now() + request.timeout.map_or(PATIENCE, Duration::from_secs);
         let mut channel = self.spawn(request)?;
-        given.reload = Some(self.parts.reload.hold().await.ok_or("this process is stopping")?);
+        given.reload = Some(self.parts.house.reload.hold().await.ok_or("this process is stopping")?);
         self.offer(&mut channel, &asked.by)
             .map_err(|error| format!("the sockets could not be given to it: {error}"))?;
         match hear(&mut channel, until)? {
@@ -232,12 +214,12 @@ impl Office {
             FromHeir::Failed { why } => return Err(why),
         }
         // From here to its word nobody can join or renew; whoever tries waits.
-        self.parts.entrance.shut();
+        self.parts.house.entrance.shut();
         given.registry = true;
-        self.parts.audit.hold();
-        let mut legacy = self.parts.control.release().await.map_err(|error| error.to_string())?;
+        self.parts.house.audit.hold();
+        let mut legacy = self.parts.house.control.release().await.map_err(|error| error.to_string())?;
         // Nothing is changed here any more: only lines of what was may still come.
-        self.parts.audit.close(LAST_LINES).await.map_err(|error| error.to_string())?;
+        self.parts.house.audit.close(LAST_LINES).await.map_err(|error| error.to_string())?;
         self.turns(&mut legacy);
         channel.send(&ToHeir::Registry(legacy)).map_err(|error| error.to_string())?;
         match hear(&mut channel, until)? {
@@ -271,25 +253,25 @@ impl Office {
     }
 
     fn offer(&self, channel: &mut Channel, asked_by: &str) -> io::Result<()> {
-        let doors = self.parts.workers.lend()?;
+        let doors = self.parts.house.workers.lend()?;
         let places =
             doors.iter().map(|lent| Place { asked: lent.asked, address: lent.address, sockets: lent.sockets.len() });
-        let admin = match &self.parts.admin {
+        let admin = match &self.parts.house.admin {
             Some((asked, socket)) => Some(Place { asked: *asked, address: socket.local_addr()?, sockets: 1 }),
             None => None,
         };
-        let ready = self.parts.ready.is_ready();
-        let registry = std::path::absolute(&self.parts.folder)?;
+        let ready = self.parts.house.ready.is_ready();
+        let registry = std::path::absolute(&self.parts.house.folder)?;
         let asked_by = asked_by.to_owned();
         channel.send(&ToHeir::Offer(Offer { doors: places.collect(), admin, registry, ready, asked_by }))?;
         let mut sockets: Vec<BorrowedFd<'_>> = doors.iter().flat_map(|lent| &lent.sockets).map(AsFd::as_fd).collect();
-        sockets.extend(self.parts.admin.as_ref().map(|(_, socket)| socket.as_fd()));
+        sockets.extend(self.parts.house.admin.as_ref().map(|(_, socket)| socket.as_fd()));
         channel.give(&sockets)
     }
 
     /// Whose turn it is in each service.
     fn turns(&self, legacy: &mut Legacy) {
-        for (name, service) in &self.parts.world.load().services {
+        for (name, service) in &self.parts.house.world.load().services {
             legacy.services.entry(name.clone()).or_default().turn = service.state.turn.load(Ordering::Relaxed);
         }
     }
@@ -315,13 +297,13 @@ impl Office {
 
     async fn take_back(&self, given: Given) {
         if given.registry {
-            if let Err(error) = self.parts.control.take_back().await {
-                self.parts.bus.tell("registry-unwritable", "", "", error.to_string());
+            if let Err(error) = self.parts.house.control.take_back().await {
+                self.parts.house.bus.tell("registry-unwritable", "", "", error.to_string());
             }
-            if let Err(error) = self.parts.audit.open().await {
-                self.parts.bus.tell("audit-unwritable", "", "", error.to_string());
+            if let Err(error) = self.parts.house.audit.open().await {
+                self.parts.house.bus.tell("audit-unwritable", "", "", error.to_string());
             }
-            self.parts.entrance.open();
+            self.parts.house.entrance.open();
         }
         if let Some(go_on) = given.reload {
             // An error means that this process is stopping.
