@@ -29,8 +29,8 @@ pub use admin::{Admin, Audit, OnAuditError, Role, Token, TokenHash};
 pub use client::{ClientLimits, Http2Limits};
 pub use drain::Drain;
 pub use key::{
-    BodyPlace, DEFAULT_BODY_LIMIT, KeyPart, KeyRule, KeySource, KeyStep, NoKey, Otherwise, PathTemplate, Repeated,
-    Segment, XmlPath,
+    BodyPlace, DEFAULT_BODY_LIMIT, KeyPart, KeyRule, KeySource, KeyStep, NoKey, Otherwise, PathTemplate, Place,
+    Repeated, Segment, XmlPath,
 };
 pub use network::{Network, NoNetwork};
 pub use owners::{BoundTo, ClaimMode, Learn, OnGone, OnUnknown, Owners};
@@ -173,6 +173,9 @@ pub struct Service {
     pub policy: PolicyUse,
     /// How the routing key is pulled out of a request, if one is.
     pub key: Option<KeyRule>,
+    /// Places in the bodies of requests that its rules name by their index here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
     /// How owners of keys are kept; `None`: none are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owners: Option<Owners>,

@@ -3,7 +3,8 @@
 use super::fields::{Fields, Known};
 use super::words::quote;
 use crate::plan::{
-    BodyPlace, DEFAULT_BODY_LIMIT, KeyPart, KeyRule, KeySource, Mark, NoKey, Otherwise, PathTemplate, Repeated, Segment,
+    BodyPlace, DEFAULT_BODY_LIMIT, KeyPart, KeyRule, KeySource, Mark, NoKey, Otherwise, PathTemplate, Place, Repeated,
+    Segment,
 };
 use crate::raw::{Node, Value};
 
@@ -47,14 +48,14 @@ const DEEPEST: usize = 4;
 const MOST_PLACES: usize = 4;
 const MOST_BODY: u64 = 16 << 20;
 
-/// The key rule of a service, if it has one.
-pub(crate) fn key(service: &Fields) -> Option<KeyRule> {
-    read(service, "key")
+/// The key rule of a service, if it has one. `places`: those in the bodies of its requests.
+pub(crate) fn key(service: &Fields, places: &mut Vec<Place>) -> Option<KeyRule> {
+    read(service, "key", places)
 }
 
 /// The key that a rate counts by: of the head alone, so that a request over its rate is refused before its body is read.
 pub(crate) fn of_rate(rate: &Fields) -> Option<KeyRule> {
-    let rule = read(rate, "key")?;
+    let rule = read(rate, "key", &mut Vec::new())?;
     if !rule.body.is_empty() {
         let message = format!("{} stands in the body, which is not read before the rate is known", rate.label("key"));
         rate.checks.report(rate.key_mark("key"), message, "count by a header, cookie, query parameter or address");
@@ -62,30 +63,54 @@ pub(crate) fn of_rate(rate: &Fields) -> Option<KeyRule> {
     Some(rule)
 }
 
-/// A rule that is written under `name`.
-pub(super) fn read(holder: &Fields, name: &str) -> Option<KeyRule> {
+/// A rule that is written under `name`, which names places of this list.
+pub(super) fn read(holder: &Fields, name: &str, places: &mut Vec<Place>) -> Option<KeyRule> {
     let node = holder.get(name)?;
     let fields = Fields::open(holder.checks, node, format!("`{name}` of {}", holder.what), &RULE);
-    whole(&fields, holder.key_mark(name))
+    whole(&fields, holder.key_mark(name), places)
 }
 
 /// A rule that is an item of a list.
-pub(super) fn one(holder: &Fields, node: &Node, what: String) -> Option<KeyRule> {
+pub(super) fn one(holder: &Fields, node: &Node, what: String, places: &mut Vec<Place>) -> Option<KeyRule> {
     let fields = Fields::open(holder.checks, node, what, &RULE);
-    whole(&fields, fields.mark)
+    whole(&fields, fields.mark, places)
 }
 
-fn whole(fields: &Fields, mark: Mark) -> Option<KeyRule> {
+fn whole(fields: &Fields, mark: Mark, places: &mut Vec<Place>) -> Option<KeyRule> {
     let mut body = Vec::new();
     let part = part(fields, mark, &mut body, 0);
     let otherwise = otherwise(fields, part.as_ref());
     let limit = fields.size("limit", 1..=MOST_BODY);
-    let part = part?;
+    let mut part = part?;
     if body.is_empty() && fields.has("limit") {
         let message = format!("{} has no effect: the key does not stand in the body", fields.label("limit"));
         fields.checks.report(fields.key_mark("limit"), message, "take it out");
     }
-    Some(KeyRule { part, body, limit: limit.unwrap_or(DEFAULT_BODY_LIMIT), otherwise })
+    let (first, limit) = (otherwise.ambiguous == Repeated::First, limit.unwrap_or(DEFAULT_BODY_LIMIT));
+    let mut number = |at| {
+        let place = Place { at, first, limit };
+        places.iter().position(|known| *known == place).unwrap_or_else(|| {
+            places.push(place);
+            places.len() - 1
+        })
+    };
+    let numbers: Vec<usize> = body.into_iter().map(&mut number).collect();
+    renumber(&mut part, &numbers);
+    let mut body = numbers;
+    body.sort_unstable();
+    body.dedup();
+    Some(KeyRule { part, body, otherwise })
+}
+
+/// A rule counts its own places; its service counts those of all rules, and what two of them want alike once.
+fn renumber(part: &mut KeyPart, numbers: &[usize]) {
+    match &mut part.from {
+        KeySource::Body(place) => *place = numbers[*place],
+        KeySource::FirstOf(parts) | KeySource::Join { parts, .. } => {
+            parts.iter_mut().for_each(|part| renumber(part, numbers));
+        }
+        _ => {}
+    }
 }
 
 /// One value and its steps. `mark`: where it is said that none is named.

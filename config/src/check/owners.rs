@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fields::{Fields, Known};
 use super::key;
-use crate::plan::{BoundTo, ClaimMode, KeyPart, KeyRule, KeySource, Learn, OnGone, OnUnknown, Owners};
+use crate::plan::{BoundTo, ClaimMode, KeyPart, KeyRule, KeySource, Learn, OnGone, OnUnknown, Owners, Place};
 use crate::raw::Node;
 
 #[cfg(test)]
@@ -21,7 +21,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
 
 /// The owners of a service, if it keeps any. `key`: that of the service, which is looked up if nothing else is named.
-pub(crate) fn owners(service: &Fields, key: Option<&KeyRule>) -> Option<Owners> {
+/// `asked`: places in the bodies of its requests.
+pub(crate) fn owners(service: &Fields, key: Option<&KeyRule>, asked: &mut Vec<Place>) -> Option<Owners> {
     if service.has("on_unknown") {
         let message = format!("{} stands in the wrong place", service.label("on_unknown"));
         service.checks.report(service.key_mark("on_unknown"), message, "write `owners: { on_unknown: … }`");
@@ -31,8 +32,11 @@ pub(crate) fn owners(service: &Fields, key: Option<&KeyRule>) -> Option<Owners> 
     let fields = Fields::open(service.checks, node, format!("`owners` of {}", service.what), &OWNERS);
     let message = format!("`owners` in {} is not carried yet by this version", service.what);
     service.checks.report(service.key_mark("owners"), message, "take it out; a policy that pins keys needs no owners");
-    let find = find(&fields, key, service.has("key"));
-    let learn = learn(&fields, &find);
+    let mut answered = Vec::new();
+    let find = find(&fields, key, service.has("key"), asked);
+    let learn = learn(&fields, &find, asked, &mut answered);
+    let release = key::read(&fields, "release", &mut answered);
+    let release = release.inspect(|rule| of_response(&fields, "release", rule));
     let unknown = [
         ("hash", OnUnknown::Hash),
         ("primary", OnUnknown::Primary),
@@ -50,7 +54,8 @@ pub(crate) fn owners(service: &Fields, key: Option<&KeyRule>) -> Option<Owners> 
         claim: fields
             .choice("claim", &[("behind", ClaimMode::Behind), ("sync", ClaimMode::Sync)])
             .unwrap_or(ClaimMode::Behind),
-        release: key::read(&fields, "release").inspect(|rule| of_response(&fields, "release", rule)),
+        release,
+        places: answered,
         on_unknown: fields.choice("on_unknown", &unknown).unwrap_or(OnUnknown::Hash),
         on_gone: fields.choice("on_gone", &gone).unwrap_or(OnGone::Refuse),
         bound_to: fields
@@ -66,7 +71,7 @@ pub(crate) fn owners(service: &Fields, key: Option<&KeyRule>) -> Option<Owners> 
 }
 
 /// What is looked up: one rule or a list, the service's own key if nothing is said.
-fn find(fields: &Fields, key: Option<&KeyRule>, key_is_written: bool) -> Vec<KeyRule> {
+fn find(fields: &Fields, key: Option<&KeyRule>, key_is_written: bool, asked: &mut Vec<Place>) -> Vec<KeyRule> {
     let Some(items) = fields.one_or_list("find") else {
         if !key_is_written && fields.is_mapping {
             let message = format!("{} says nowhere which key is looked up", fields.what);
@@ -75,11 +80,11 @@ fn find(fields: &Fields, key: Option<&KeyRule>, key_is_written: bool) -> Vec<Key
         return key.cloned().into_iter().collect();
     };
     few(fields, "find", items);
-    items.iter().filter_map(|item| key::one(fields, item, fields.label("find"))).collect()
+    items.iter().filter_map(|item| key::one(fields, item, fields.label("find"), asked)).collect()
 }
 
 /// What is learnt: that which is looked up first, at the request, if nothing is said.
-fn learn(fields: &Fields, find: &[KeyRule]) -> Vec<Learn> {
+fn learn(fields: &Fields, find: &[KeyRule], asked: &mut Vec<Place>, answered: &mut Vec<Place>) -> Vec<Learn> {
     let Some(items) = fields.one_or_list("learn") else {
         return find.first().cloned().map(Learn::Request).into_iter().collect();
     };
@@ -93,8 +98,8 @@ fn learn(fields: &Fields, find: &[KeyRule]) -> Vec<Learn> {
         }
         each.require_if_written("request");
         each.require_if_written("response");
-        learnt.extend(key::read(&each, "request").map(Learn::Request));
-        if let Some(rule) = key::read(&each, "response") {
+        learnt.extend(key::read(&each, "request", asked).map(Learn::Request));
+        if let Some(rule) = key::read(&each, "response", answered) {
             of_response(&each, "response", &rule);
             learnt.push(Learn::Response(rule));
         }

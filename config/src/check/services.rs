@@ -59,13 +59,16 @@ fn service(file: &Fields, entry: &Entry, policies: &[&str]) -> Service {
     let tls = tls::node(&fields);
     let protocols = [("http1", Protocol::Http1), ("h2", Protocol::Http2)];
     let protocol = fields.choice("protocol", &protocols).unwrap_or(Protocol::Http1);
-    let key = key::key(&fields);
+    let mut places = Vec::new();
+    let key = key::key(&fields, &mut places);
+    let owners = owners::owners(&fields, key.as_ref(), &mut places);
     Service {
         name: entry.key.clone(),
         policy: policies::used(&fields, policies),
-        owners: owners::owners(&fields, key.as_ref()),
+        owners,
         primary: primary::primary(&fields),
         key,
+        places,
         nodes: nodes::nodes(&fields),
         health: health::health(&fields, tls.as_ref(), protocol),
         tls,

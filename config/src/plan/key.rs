@@ -10,11 +10,8 @@ use serde::Serialize;
 pub struct KeyRule {
     /// What the key is made of.
     pub part: KeyPart,
-    /// Places in the body that `part` names by their index here, each read in the same pass. Empty: no byte of a body is
-    /// looked at.
-    pub body: Vec<BodyPlace>,
-    /// Bytes of a body that are read for the key at most.
-    pub limit: u64,
+    /// Which of its service's [`Place`]s `part` names, each once. Empty: no byte of a body is looked at.
+    pub body: Vec<usize>,
     /// What becomes of a request that has no usable key.
     pub otherwise: Otherwise,
 }
@@ -22,13 +19,20 @@ pub struct KeyRule {
 impl KeyRule {
     /// A rule of the request's head with nothing said beside.
     pub fn of(from: KeySource) -> Self {
-        Self {
-            part: KeyPart { from, steps: Vec::new() },
-            body: Vec::new(),
-            limit: DEFAULT_BODY_LIMIT,
-            otherwise: Otherwise::default(),
-        }
+        Self { part: KeyPart { from, steps: Vec::new() }, body: Vec::new(), otherwise: Otherwise::default() }
     }
+}
+
+/// A place in a body as rules of a service want it read. A service has one list of those in requests and one of those in
+/// responses, so that a body is read in one pass whatever the number of rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Where.
+    pub at: BodyPlace,
+    /// Whether the first value counts, and nothing is read to look for another ([`Repeated::First`]).
+    pub first: bool,
+    /// Bytes of a body that are read for it at most.
+    pub limit: u64,
 }
 
 /// Bytes of a body that are read for a key unless a rule says otherwise.
@@ -65,7 +69,7 @@ pub enum KeySource {
     },
     /// The subject of the certificate that the client has shown (RFC 4514 text).
     TlsSubject,
-    /// The place of this index in [`KeyRule::body`].
+    /// The place of this index in its service's list.
     Body(usize),
     /// The first of these that is there. One that is malformed or ambiguous decides: what follows is not asked.
     FirstOf(Vec<KeyPart>),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{KeyRule, Mark};
+use super::{KeyRule, Mark, Place};
 use crate::units::serialize_duration;
 
 /// How a service keeps owners.
@@ -18,6 +18,9 @@ pub struct Owners {
     pub learn: Vec<Learn>,
     /// The value of a response that names a key which nobody will ask for again.
     pub release: Option<KeyRule>,
+    /// Places in the bodies of responses that `learn` and `release` name by their index here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
     /// What becomes of a request whose key has no owner.
     pub on_unknown: OnUnknown,
     /// What becomes of a request whose owner may not take it.

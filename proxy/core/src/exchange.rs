@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pointsman_config::plan::{AllDown, KeyRule, Limits, Retry};
+use pointsman_config::plan::{AllDown, KeyRule, Limits, Place, Retry};
 use smallvec::SmallVec;
 
 use crate::cluster::cell::MembershipCell;
@@ -22,6 +22,8 @@ use crate::retry::{self, RetryBudget};
 
 pub use crate::pick::reason::Reason;
 pub use crate::retry::{Failure, FailureClass};
+
+mod ahead;
 
 /// However long a policy wants to wait: a client gives up after about as long, and nobody is served by waiting on.
 const LONGEST_PARK: Duration = Duration::from_mins(1);
@@ -86,6 +88,8 @@ pub struct Scene<'a, F> {
     pub picker: &'a Picker,
     /// How the key is pulled out.
     pub key: Option<&'a KeyRule>,
+    /// The places in bodies that rules name.
+    pub places: &'a [Place],
     /// What is tried again.
     pub retry: &'a Retry,
     /// Bounds retries.
@@ -123,6 +127,8 @@ pub struct Exchange {
     park_until: Option<Duration>,
     queue_until: Option<Duration>,
     failure: Option<FailureClass>,
+    /// Whether it is within its rate, once that was counted.
+    admitted: Option<Result<(), Duration>>,
 }
 
 /// What is waited for.
@@ -146,6 +152,7 @@ impl Exchange {
             park_until: None,
             queue_until: None,
             failure: None,
+            admitted: None,
         }
     }
 
@@ -162,11 +169,11 @@ impl Exchange {
         })
     }
 
-    /// What to do next. The first event is [`Event::Start`]; each later one answers the action before.
+    /// What to do next. Whoever drives it asks [`Exchange::reader`] before. The first event is [`Event::Start`]; each later one answers the action before.
     pub fn step<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, event: Event, now: Duration) -> Action {
         match event {
             Event::Start => {
-                if let Some(Err(wait)) = scene.rate.map(|rate| rate.admit(scene.facts, now)) {
+                if let Err(wait) = self.admit(scene, now) {
                     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                     return Action::Answer(Reason::RateLimited {
                         retry_after: u32::try_from(seconds).unwrap_or(u32::MAX),
@@ -251,12 +258,11 @@ impl Exchange {
         now: Duration,
     ) -> Decision {
         let needs = scene.picker.needs();
-        let rule = scene.key.filter(|_| needs.key != KeyNeed::None);
-        let key = match rule.map_or(Reading::NoKey, |rule| key::read(rule, scene.facts)) {
+        let key = match scene.key().map_or(Reading::NoKey, |rule| key::read(rule, scene.facts)) {
             Reading::Key(key) => Some(key),
             Reading::NoKey => None,
             Reading::Refuse(trouble) => return Decision::Refuse(Reason::Key(trouble)),
-            // Whoever drives the exchange reads the body before the first step; where there is none, no key is in it.
+            // The body is read before the first step; where nobody did, no key is in it.
             Reading::Body => return Decision::Refuse(Reason::Key(Trouble::Missing)),
         };
         let headers: SmallVec<[Option<&str>; 4]> = needs.headers.iter().map(|name| text(scene.facts, name)).collect();

@@ -94,4 +94,8 @@ impl RequestFacts for Facts<'_> {
     fn client(&self) -> Option<IpAddr> {
         Some(self.peer.address.ip())
     }
+
+    fn tls_subject(&self) -> Option<&str> {
+        self.subject()
+    }
 }

@@ -2,7 +2,7 @@
 //! the policy, retries, metrics and the log line.
 //!
 //! A connection calls, in this order, for each request that it reads:
-//! [`Traffic::begin`] -> [`Trip::hands_over`] -> [`Trip::answers`] -> [`Trip::step`] with `Start` -> for each attempt [`Trip::timeouts`], [`Trip::drops`] and
+//! [`Traffic::begin`] -> [`Trip::hands_over`] -> [`Trip::answers`] -> [`Trip::wants_body`], [`Trip::body`] for each piece -> [`Trip::step`] with `Start` -> for each attempt [`Trip::timeouts`], [`Trip::drops`] and
 //! [`Trip::request_lines`], [`Trip::sending`], and [`Trip::step`] with what went wrong -> [`Trip::reply_lines`], [`Trip::page`] or
 //! [`Trip::flaw_page`] ->
 //! [`Trip::finish`] (after a 101 with [`Trip::tunnel`], [`Trip::passed`] and [`Trip::poll_leave`] before), exactly once, also when the client has gone. Only a connection whose task is dropped (a worker
@@ -54,6 +54,19 @@ pub trait Trip: Send + 'static {
     /// Writes an answer that needs no node, such as a redirect; true if there is one. Asked before the first step.
     fn answers(&mut self, facts: &Facts<'_>, page: &mut Page) -> bool {
         let _ = (facts, page);
+        false
+    }
+
+    /// Whether the key stands in the body, so that [`Trip::body`] has to see of it what decides before the first step.
+    fn wants_body(&mut self, facts: &Facts<'_>, now: Duration) -> bool {
+        let _ = (facts, now);
+        false
+    }
+
+    /// The next bytes of the body, without what frames them; `end`: it is over. Whether more is wanted; then it comes,
+    /// unless the end has come or the client goes away. Nothing that is read here is lost: it is sent on like the rest.
+    fn body(&mut self, bytes: &[u8], end: bool) -> bool {
+        let _ = (bytes, end);
         false
     }
 

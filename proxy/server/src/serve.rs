@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::world::WorldCell;
 use crate::world::secure::AskSpeech;
 
+mod ahead;
 mod announced;
 mod answer;
 mod arrival;
@@ -41,6 +42,7 @@ mod mirror;
 mod outcome;
 mod remark;
 mod reserve;
+mod scene;
 mod sockets;
 mod stopping;
 mod stream;

@@ -3,33 +3,39 @@
 use std::path::Path;
 
 use crate::check::Checks;
-use crate::plan::{BodyPlace, KeyRule, KeySource, KeyStep, NoKey, PathTemplate, Repeated, Segment, XmlPath};
+use crate::plan::{
+    BodyPlace, KeyRule, KeySource, KeyStep, NoKey, PathTemplate, Place, Repeated, Segment, Service, XmlPath,
+};
 use crate::problem::Source;
 use crate::yaml;
 
-/// The rule, and every problem but that it is not carried yet.
-fn read(rule: &str) -> (Option<KeyRule>, Vec<String>) {
-    let text = format!("listeners: [{{ address: 127.0.0.1:1 }}]\nservices: {{ a: {{ key: {rule} }} }}\n");
+/// The service, and every problem but that something is not carried yet.
+fn read(service: &str) -> (Service, Vec<String>) {
+    let text = format!("listeners: [{{ address: 127.0.0.1:1 }}]\nservices: {{ a: {service} }}\n");
     let source = Source::new(Path::new("test.yaml"), &text);
     let root = yaml::read(&source).expect("it is YAML");
     let checks = Checks::new(&source);
     let plan = crate::check::plan(&root, &checks, &["round-robin"]);
     let problems = checks.finish().err().map(|problems| problems.list).unwrap_or_default();
     let messages = problems.into_iter().map(|problem| problem.message);
-    let key = plan.services["a"].key.clone();
-    (key, messages.filter(|message| !message.ends_with("is not carried yet by this version")).collect())
+    let said = messages.filter(|message| !message.ends_with("is not carried yet by this version")).collect();
+    (plan.services["a"].clone(), said)
+}
+
+fn service(written: &str) -> Service {
+    let (service, problems) = read(written);
+    assert!(problems.is_empty(), "{written}: {problems:?}");
+    service
 }
 
 fn rule(written: &str) -> KeyRule {
-    let (rule, problems) = read(written);
-    assert!(problems.is_empty(), "{written}: {problems:?}");
-    rule.unwrap_or_else(|| panic!("{written} is no rule"))
+    service(&format!("{{ key: {written} }}")).key.unwrap_or_else(|| panic!("{written} is no rule"))
 }
 
 fn place(written: &str) -> BodyPlace {
-    let rule = rule(written);
-    assert_eq!(rule.part.from, KeySource::Body(0));
-    rule.body[0].clone()
+    let mut service = service(&format!("{{ key: {written} }}"));
+    assert_eq!(service.key.map(|rule| (rule.part.from, rule.body)), Some((KeySource::Body(0), vec![0])));
+    service.places.remove(0).at
 }
 
 #[test]
@@ -56,14 +62,48 @@ fn heads_are_compiled() {
 
 #[test]
 fn every_place_of_a_composed_rule_has_an_index() {
-    let rule = rule(
-        "{ first_of: [{ header: X-Id }, { json: /id }, { join: [{ form: a }, { query: b }], with: '-' }], limit: 1KiB }",
+    let service = service(
+        "{ key: { first_of: [{ header: X-Id }, { json: /id }, { join: [{ form: a }, { query: b }], with: '-' }], limit: 1KiB } }",
     );
+    let rule = service.key.expect("a rule");
     let KeySource::FirstOf(parts) = &rule.part.from else { panic!("{rule:?}") };
     assert_eq!((&parts[0].from, &parts[1].from), (&KeySource::Header("x-id".into()), &KeySource::Body(0)));
     let KeySource::Join { parts, with } = &parts[2].from else { panic!("{rule:?}") };
     assert_eq!((&parts[0].from, with.as_str()), (&KeySource::Body(1), "-"));
-    assert_eq!((rule.body.len(), rule.limit), (2, 1024));
+    assert_eq!((rule.body, service.places.len(), service.places[1].limit), (vec![0, 1], 2, 1024));
+}
+
+#[test]
+fn rules_of_a_service_share_the_places_that_they_want_alike() {
+    let service = service(
+        "{ key: { json: /id }, owners: { find: [{ fix: 11 }, { json: /id }, { json: /id, limit: 1KiB }], \
+         learn: [{ request: { first_of: [{ json: /id, steps: lower }, { fix: 11 }], otherwise: { ambiguous: first } } }, \
+         { response: { fix: 37 } }], release: { fix: 39 } } }",
+    );
+    let (id, tag) = (BodyPlace::Json(vec!["id".into()]), BodyPlace::Fix);
+    let place = |at, first, limit| Place { at, first, limit };
+    let whole = 64 << 10;
+    assert_eq!(
+        service.places,
+        [
+            place(id.clone(), false, whole),
+            place(tag(11), false, whole),
+            place(id.clone(), false, 1024),
+            place(id, true, whole),
+            place(tag(11), true, whole),
+        ]
+    );
+    let owners = service.owners.expect("owners");
+    let read = |rule: &KeyRule| (rule.part.from.clone(), rule.body.clone());
+    assert_eq!(service.key.as_ref().map(read), Some((KeySource::Body(0), vec![0])));
+    let found: Vec<_> = owners.find.iter().map(read).collect();
+    let sources = [1, 0, 2].map(|place| (KeySource::Body(place), vec![place]));
+    assert_eq!(found, sources);
+    let crate::plan::Learn::Request(learnt) = &owners.learn[0] else { panic!("{owners:?}") };
+    assert_eq!(learnt.body, [3, 4]);
+    let answered: Vec<_> = owners.places.iter().map(|place| place.at.clone()).collect();
+    assert_eq!(answered, [tag(37), tag(39)], "bodies of responses are counted apart");
+    assert_eq!(owners.release.as_ref().map(read), Some((KeySource::Body(1), vec![1])));
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl Stage {
         let scene = Scene {
             picker: &self.picker,
             key: self.key.as_ref(),
+            places: &[],
             retry: &self.retry,
             budget: &self.budget,
             rate: None,
@@ -142,6 +143,7 @@ fn a_turn_that_others_have_passed_is_not_given_back() {
     let scene = Scene {
         picker: &stage.picker,
         key: None,
+        places: &[],
         retry: &stage.retry,
         budget: &stage.budget,
         rate: None,

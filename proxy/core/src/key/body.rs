@@ -1,11 +1,11 @@
-//! Reads the places in a body that a key rule names, as the bytes come by and no further than it must.
+//! Reads the places in a body that key rules name, as the bytes come by and no further than it must.
 //!
 //! Each place has a scanner of fixed size: a state machine that takes a byte at a time, so that it does not matter where
 //! the body is cut. A scanner is done when nothing that follows can change what it says. Where a second value would make
 //! the key ambiguous that is only at the end of the outermost object or element, or of the form; where the first is taken
 //! (`ambiguous: first`) it is right behind the value.
 
-use pointsman_config::plan::{BodyPlace, KeyRule, Repeated};
+use pointsman_config::plan::{BodyPlace, KeyRule, Place};
 
 use super::{Reading, read};
 use crate::facts::{BodyValue, HeaderValue, RequestFacts};
@@ -16,9 +16,11 @@ mod form;
 mod json;
 mod utf8;
 mod value;
+mod with;
 mod xml;
 
 pub use value::LONGEST;
+pub use with::WithBody;
 
 /// Whether more of the body is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +31,12 @@ pub enum Progress {
     Done,
 }
 
-/// One pass over a body for one rule. Its size does not depend on the body: about 600 bytes for each place at most.
+/// One pass over a body for all rules of a service. Its size does not depend on the body: about 600 bytes for each place
+/// at most.
 #[derive(Debug)]
 pub struct BodyReader {
-    slots: Vec<Slot>,
+    /// One for each place of the service, in their order.
+    slots: Box<[Slot]>,
     read: u64,
 }
 
@@ -51,10 +55,18 @@ enum Scanner {
 }
 
 impl BodyReader {
-    /// A reader where the rule's answer depends on the body of this request; `None`: the head decides, and nothing of
-    /// the body has to be looked at.
-    pub fn wanted(rule: &KeyRule, facts: &impl RequestFacts) -> Option<Self> {
-        if rule.body.is_empty() || read(rule, facts) != Reading::Body {
+    /// A reader of those of the service's `places` on which the answer of one of these rules depends for this request;
+    /// `None`: the head decides, and nothing of the body has to be looked at.
+    pub fn wanted<'r>(
+        places: &[Place],
+        rules: impl IntoIterator<Item = &'r KeyRule>,
+        facts: &impl RequestFacts,
+    ) -> Option<Self> {
+        let depends = |rule: &&KeyRule| !rule.body.is_empty() && read(rule, facts) == Reading::Body;
+        // A service has far fewer places than a number has bits: four a rule at most.
+        let asked =
+            rules.into_iter().filter(depends).flat_map(|rule| &rule.body).fold(0_u64, |all, place| all | 1 << place);
+        if asked == 0 {
             return None;
         }
         let coded = match facts.header("content-encoding") {
@@ -62,8 +74,8 @@ impl BodyReader {
             HeaderValue::One(coding) => !coding.eq_ignore_ascii_case("identity"),
             HeaderValue::Ambiguous => true,
         };
-        let slot = |place: &BodyPlace| {
-            let (scanner, family) = match place {
+        let slot = |(index, place): (usize, &Place)| {
+            let (scanner, family) = match place.at {
                 BodyPlace::Json(_) => (Scanner::Json(json::Json::default()), Some(Family::Json)),
                 BodyPlace::Form(_) => (Scanner::Form(form::Form::default()), Some(Family::Form)),
                 BodyPlace::Xml(_) => (Scanner::Xml(Box::default()), Some(Family::Xml)),
@@ -71,35 +83,33 @@ impl BodyReader {
             };
             let said = Family::said(facts.header("content-type"));
             let seen = match said {
+                _ if asked & 1 << index == 0 => Seen::Unasked,
                 _ if coded => Seen::Malformed,
                 Some(said) if family != Some(said) => Seen::Missing,
                 _ => Seen::More,
             };
             Slot { seen, scanner }
         };
-        Some(Self { slots: rule.body.iter().map(slot).collect(), read: 0 })
+        Some(Self { slots: places.iter().enumerate().map(slot).collect(), read: 0 })
     }
 
-    /// The next bytes of the body, as the rule that the reader was made for wants them.
-    pub fn feed(&mut self, rule: &KeyRule, bytes: &[u8]) -> Progress {
-        let room = usize::try_from(rule.limit.saturating_sub(self.read)).unwrap_or(usize::MAX);
-        let (within, beyond) = bytes.split_at(bytes.len().min(room));
-        self.read += within.len() as u64;
-        let first = rule.otherwise.ambiguous == Repeated::First;
-        for (slot, place) in self.slots.iter_mut().zip(&rule.body).filter(|(slot, _)| slot.seen == Seen::More) {
-            slot.seen = slot.scanner.feed(place, first, within);
-            if slot.seen == Seen::More && !beyond.is_empty() {
+    /// The next bytes of the body. `places`: those that the reader was made for.
+    pub fn feed(&mut self, places: &[Place], bytes: &[u8]) -> Progress {
+        for (slot, place) in self.slots.iter_mut().zip(places).filter(|(slot, _)| slot.seen == Seen::More) {
+            let room = usize::try_from(place.limit.saturating_sub(self.read)).unwrap_or(usize::MAX);
+            slot.seen = slot.scanner.feed(&place.at, place.first, &bytes[..bytes.len().min(room)]);
+            if slot.seen == Seen::More && bytes.len() > room {
                 slot.seen = Seen::TooLarge;
             }
         }
+        self.read += bytes.len() as u64;
         self.progress()
     }
 
-    /// The body is over.
-    pub fn end(&mut self, rule: &KeyRule) {
-        let first = rule.otherwise.ambiguous == Repeated::First;
-        for (slot, place) in self.slots.iter_mut().zip(&rule.body).filter(|(slot, _)| slot.seen == Seen::More) {
-            slot.seen = slot.scanner.end(place, first);
+    /// The body is over. `places`: those that the reader was made for.
+    pub fn end(&mut self, places: &[Place]) {
+        for (slot, place) in self.slots.iter_mut().zip(places).filter(|(slot, _)| slot.seen == Seen::More) {
+            slot.seen = slot.scanner.end(&place.at, place.first);
         }
     }
 
@@ -112,7 +122,7 @@ impl BodyReader {
     pub fn value(&self, place: usize) -> BodyValue<'_> {
         let Some(slot) = self.slots.get(place) else { return BodyValue::Missing };
         match slot.seen {
-            Seen::More => BodyValue::Unread,
+            Seen::More | Seen::Unasked => BodyValue::Unread,
             Seen::Found => slot.scanner.value().text().map_or(BodyValue::Malformed, BodyValue::Found),
             Seen::Missing => BodyValue::Missing,
             Seen::Malformed => BodyValue::Malformed,
@@ -129,7 +139,7 @@ impl Scanner {
             (Self::Form(scanner), BodyPlace::Form(name)) => scanner.feed(name, first, bytes),
             (Self::Xml(scanner), BodyPlace::Xml(path)) => scanner.feed(path, first, bytes),
             (Self::Fix(scanner), BodyPlace::Fix(tag)) => scanner.feed(*tag, first, bytes),
-            // A reader is fed with the rule that it was made for.
+            // A reader is fed with the places that it was made for.
             _ => Seen::Malformed,
         }
     }

@@ -5,7 +5,8 @@ use std::task::Poll;
 use pointsman_core::exchange::Reason;
 
 use super::At;
-use super::work::{After, Phase, Turn, Work};
+use super::turn::{After, Phase, Turn};
+use super::work::Work;
 use crate::edit;
 use crate::facts::Facts;
 use crate::flaw::Flaw;

@@ -10,8 +10,9 @@ use tokio::net::TcpStream;
 
 use super::At;
 use super::download::Download;
+use super::turn::{Phase, Turn};
 use super::upload::Upload;
-use super::work::{Link, Phase, Turn, Work};
+use super::work::{Link, Work};
 use crate::edit;
 use crate::facts::Facts;
 use crate::head::Framing;
@@ -34,7 +35,7 @@ impl<T: Trip> Work<T> {
     /// Tells the exchange what happened and begins what it wants.
     pub(super) fn advance<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>, mut event: Event) -> Turn {
         loop {
-            let Some(trip) = &mut self.trip else { return Turn::Done(super::work::After::Close) };
+            let Some(trip) = &mut self.trip else { return Turn::Done(super::turn::After::Close) };
             let facts = Facts::new(&self.head, self.request.filled(), at.peer);
             match trip.step(event, &facts, at.now) {
                 Action::Connect(_) if self.upload.dropped => return self.answer(at, &Reason::Reset),
@@ -104,11 +105,12 @@ impl<T: Trip> Work<T> {
             bytes,
             trip.changes_path().then_some(|out: &mut Vec<u8>| trip.path(&facts, out)),
             !trip.changes_host(),
-            |name| trip.drops(name),
+            |name| (self.told_to_go_on && name.eq_ignore_ascii_case(b"expect")) || trip.drops(name),
             |out| trip.request_lines(&facts, attempt, out),
         );
         trip.sending(&facts, &self.to_node.bytes);
-        self.upload.awaits_go_ahead = self.head.expects_continue() && self.head.framing() != Framing::None;
+        let expects = self.head.expects_continue() && !self.told_to_go_on;
+        self.upload.awaits_go_ahead = expects && self.head.framing() != Framing::None;
         // A flaw in the body shows again, and is answered, when the relay stages the rest.
         let _ = self.upload.flow.stage(&self.request, &mut self.to_node, &at.lane.options().limits);
     }

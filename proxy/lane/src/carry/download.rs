@@ -6,7 +6,8 @@ use pointsman_core::exchange::FailureClass;
 
 use super::At;
 use super::flow::Flow;
-use super::work::{Broke, Work};
+use super::turn::Broke;
+use super::work::Work;
 use crate::edit::{self, Coding};
 use crate::facts::Facts;
 use crate::head::Framing;

@@ -117,26 +117,39 @@ impl Flow {
 
     /// Reads on without keeping anything: whether the body's end is in the buffer.
     pub(super) fn skim(&mut self, source: &Buffer, limits: &Limits) -> bool {
+        self.look(source, limits, |_| true).is_ok() && self.ended
+    }
+
+    /// Reads on without staging anything, for as long as `more` wants payload and the buffer has some.
+    pub(super) fn look(
+        &mut self,
+        source: &Buffer,
+        limits: &Limits,
+        mut more: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), Flaw> {
         let bytes = source.filled();
         while !self.ended {
-            match self.decoder.step(&bytes[self.cursor..], limits) {
-                Ok(Step::Data { skip, take }) => {
-                    self.cursor += skip + take;
+            match self.decoder.step(&bytes[self.cursor..], limits)? {
+                Step::Data { skip, take } => {
+                    let from = self.cursor + skip;
+                    self.cursor = from + take;
                     self.bytes += take as u64;
+                    if !more(&bytes[from..self.cursor]) {
+                        return Ok(());
+                    }
                 }
-                Ok(Step::Trailer { skip, take, .. }) => self.cursor += skip + take,
-                Ok(Step::End { skip }) => {
+                Step::Trailer { skip, take, .. } => self.cursor += skip + take,
+                Step::End { skip } => {
                     self.cursor += skip;
                     self.ended = true;
                 }
-                Ok(Step::More { skip }) => {
+                Step::More { skip } => {
                     self.cursor += skip;
-                    return false;
+                    return Ok(());
                 }
-                Err(_) => return false,
             }
         }
-        true
+        Ok(())
     }
 }
 

@@ -3,7 +3,8 @@
 use super::At;
 use super::frames::Frames;
 use super::tunnel::{Opened, Tunnel, Way};
-use super::work::{After, Turn, Work};
+use super::turn::{After, Turn};
+use super::work::Work;
 use crate::edit::{self, Coding};
 use crate::facts::Facts;
 use crate::traffic::{Ending, Traffic, Trip};

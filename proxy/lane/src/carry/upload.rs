@@ -4,7 +4,8 @@ use std::task::Poll;
 
 use super::At;
 use super::flow::Flow;
-use super::work::{Broke, Work};
+use super::turn::Broke;
+use super::work::Work;
 use crate::edit::Coding;
 use crate::flaw::Flaw;
 use crate::head::Framing;

@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 use pointsman_core::exchange::{Event, FailureClass};
 
 use super::At;
-use super::work::{Turn, Work};
+use super::turn::Turn;
+use super::work::Work;
 use crate::traffic::{Ending, Traffic, Trip};
 
 impl<T: Trip> Work<T> {

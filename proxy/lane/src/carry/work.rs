@@ -11,6 +11,7 @@ use super::At;
 use super::buffer::{Buffer, Outbox};
 use super::download::Download;
 use super::tunnel::Tunnel;
+use super::turn::{After, Broke, Phase, Turn};
 use super::upload::Upload;
 use crate::facts::Facts;
 use crate::flaw::Flaw;
@@ -26,60 +27,7 @@ const REPLY_BUFFER: usize = 16 * 1024;
 /// A buffer that was grown beyond this is given up with its request.
 const KEPT_BUFFER: usize = 128 * 1024;
 
-const NEVER: Duration = Duration::MAX;
-
-/// What the connection does next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum After {
-    /// Waits for the next request.
-    Idle,
-    /// Closes.
-    Close,
-    /// Closes in the middle of a response, or of nothing that the client still waits for.
-    Cut,
-    /// Closes, once the client has had time to read.
-    Linger,
-    /// Leaves the lane.
-    HandOver(HandOver),
-    /// Becomes a tunnel, which lies on the bench.
-    Tunnel,
-}
-
-/// What a phase says.
-pub(super) enum Turn {
-    /// Nothing to do before something happens.
-    Wait,
-    /// Another phase has begun.
-    Go,
-    /// The bench is done.
-    Done(After),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Reading a request's head.
-    Head,
-    /// Waiting for what the trip knows.
-    Waiting,
-    /// Connecting to a node.
-    Dial,
-    /// Request up, response down, both at once.
-    Relay,
-    /// Writing a page of our own.
-    Page,
-}
-
-/// What cut a relay short.
-pub(super) enum Broke {
-    /// The client is gone.
-    Client,
-    /// The node failed.
-    Node(FailureClass),
-    /// The request's body is malformed.
-    Flaw(Flaw),
-    /// The node switched protocols, as it was asked to.
-    Switched,
-}
+pub(super) const NEVER: Duration = Duration::MAX;
 
 /// A connection to a node.
 pub(super) struct Link {
@@ -102,6 +50,8 @@ pub(crate) struct Work<T> {
     pub(super) request: Buffer,
     pub(super) head: RequestHead,
     pub(super) upload: Upload,
+    /// Whether the client was told to send its body before a node was asked.
+    pub(super) told_to_go_on: bool,
     pub(super) to_node: Outbox,
 
     /// From the node.
@@ -139,6 +89,7 @@ impl<T> Default for Work<T> {
             request: Buffer::new(REQUEST_BUFFER),
             head: RequestHead::default(),
             upload: Upload::new(Framing::None, 0),
+            told_to_go_on: false,
             to_node: Outbox::default(),
             reply: Buffer::new(REPLY_BUFFER),
             reply_head: ResponseHead::default(),
@@ -189,6 +140,7 @@ impl<T> Work<T> {
         self.close = false;
         self.head.reset();
         self.upload = Upload::new(Framing::None, 0);
+        self.told_to_go_on = false;
         self.to_node.clear();
         self.reply.clear();
         self.reply_head.reset(0);
@@ -234,6 +186,7 @@ impl<T: Trip> Work<T> {
         loop {
             let turn = match self.phase {
                 Phase::Head => self.read_head(at),
+                Phase::Ahead => self.read_ahead(at),
                 Phase::Waiting => self.wait(at),
                 Phase::Dial => self.wait_connected(at),
                 Phase::Relay => self.relay(at),
@@ -276,23 +229,6 @@ impl<T: Trip> Work<T> {
                 Poll::Ready(Ok(_)) => {}
             }
         }
-    }
-
-    fn begin<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Turn {
-        (self.deadline, self.began, self.close) = (NEVER, at.now, self.head.close());
-        self.upload = Upload::new(self.head.framing(), self.head.end());
-        let facts = Facts::new(&self.head, self.request.filled(), at.peer);
-        let mut trip = at.lane.traffic().begin(&facts, at.now);
-        if trip.hands_over() {
-            return Turn::Done(After::HandOver(HandOver::Node));
-        }
-        let fits = self.upload.fits(&at.lane.options().limits);
-        let answered = fits && trip.answers(&facts, &mut self.page);
-        self.trip = Some(trip);
-        if !fits {
-            return self.reject(at, Flaw::BodyTooLarge);
-        }
-        if answered { self.show_page(at) } else { self.advance(at, Event::Start) }
     }
 
     fn relay<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Turn {
@@ -340,6 +276,7 @@ impl<T: Trip> Work<T> {
     fn expire<F: Traffic<Trip = T>>(&mut self, at: &mut At<'_, '_, F>) -> Turn {
         match self.phase {
             Phase::Head => self.reject(at, Flaw::SlowHead),
+            Phase::Ahead => self.reject(at, Flaw::SlowBody),
             Phase::Waiting => self.advance(at, Event::Wake),
             Phase::Dial => self.node_failed(at, FailureClass::Connect),
             Phase::Page => self.abandon(at, Ending::ClientGone),

@@ -130,6 +130,7 @@ fn service(name: &str, health: Option<HealthCheck>, nodes: Vec<plan::StaticNode>
             places: Vec::new(),
         },
         key: None,
+        places: Vec::new(),
         owners: None,
         primary: None,
         nodes,

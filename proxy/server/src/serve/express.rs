@@ -11,8 +11,9 @@ use std::time::{Duration, SystemTime};
 use pointsman_config::plan::{ForwardedHeaders, Timeouts, Told};
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
-use pointsman_core::exchange::{Action, Attempt, Event, Exchange, FailureClass, Reason, Scene, WaitsFor};
+use pointsman_core::exchange::{Action, Attempt, Event, Exchange, FailureClass, Reason, WaitsFor};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
+use pointsman_core::key::body::{BodyReader, Progress, WithBody};
 use pointsman_core::origin::Origin;
 use pointsman_core::pick::picker::By;
 use pointsman_lane::traffic::{Ending, Facts, Flaw, Leave, Page, Peer, Receipt, Traffic, Trip};
@@ -24,7 +25,7 @@ use super::mirror::Copier;
 use super::outcome::{count, note, timeouts};
 use super::stopping::Stopping;
 use super::trip::TIMED;
-use super::{Shared, forwarded, identity};
+use super::{Shared, ahead, forwarded, identity, scene};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::{Course, Service, clock};
@@ -78,6 +79,7 @@ impl Traffic for Express {
             tunnel: None,
             id: identity::Id::of(facts),
             exchange: Exchange::new(random),
+            body: None,
             timed: random.is_multiple_of(TIMED),
             idempotent: is_idempotent(facts.method()),
             last: None,
@@ -129,6 +131,8 @@ pub(super) struct Errand {
     tunnel: Option<Box<Tunnel>>,
     id: identity::Id,
     exchange: Exchange,
+    /// What was read of its body for its key.
+    body: Option<BodyReader>,
     timed: bool,
     idempotent: bool,
     /// The node that was tried last, and who decided.
@@ -158,25 +162,29 @@ impl Trip for Errand {
         true
     }
 
+    fn wants_body(&mut self, facts: &Facts<'_>, now: Duration) -> bool {
+        let Some(service) = self.service.as_ref().filter(|service| !service.plan.places.is_empty()) else {
+            return false;
+        };
+        let head = Seen { facts, client: self.origin.client };
+        self.body = self.exchange.reader(&scene::of(service, self.worker.index, &head), now);
+        self.body.as_ref().is_some_and(|body| body.progress() == Progress::More)
+    }
+
+    fn body(&mut self, bytes: &[u8], end: bool) -> bool {
+        let (Some(reader), Some(service)) = (&mut self.body, &self.service) else { return false };
+        ahead::feed(reader, service, bytes, end)
+    }
+
     fn step(&mut self, event: Event, facts: &Facts<'_>, now: Duration) -> Action {
         self.waiting = None;
         if let Event::Failed(failure) = event {
             self.note(Outcome::Failed(failure.class));
         }
         let Some(service) = &self.service else { return Action::Answer(Reason::NoRoute) };
-        let scene = Scene {
-            picker: &service.picker,
-            key: service.plan.key.as_ref(),
-            retry: &service.plan.retry,
-            budget: &service.state.budget,
-            rate: service.rate.as_deref(),
-            limits: &service.plan.limits,
-            all_down: service.plan.all_down,
-            members: service.state.members(),
-            turn: &service.state.turn,
-            facts: &Seen { facts, client: self.origin.client },
-            worker: self.worker.index,
-        };
+        let head = Seen { facts, client: self.origin.client };
+        let facts = WithBody { head: &head, body: self.body.as_ref() };
+        let scene = scene::of(service, self.worker.index, &facts);
         let before = (self.timed && event == Event::Start).then(clock::now);
         let action = self.exchange.step(&scene, event, now);
         if let Some(before) = before {

@@ -57,6 +57,10 @@ impl RequestFacts for Seen<'_> {
     fn client(&self) -> Option<IpAddr> {
         Some(self.client)
     }
+
+    fn tls_subject(&self) -> Option<&str> {
+        self.facts.subject()
+    }
 }
 
 /// Whom a request of the lane comes from.

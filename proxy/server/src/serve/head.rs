@@ -17,16 +17,18 @@ use super::guard;
 pub(super) struct Head<'s> {
     head: &'s RequestHeader,
     client: Option<IpAddr>,
+    subject: Option<&'s str>,
 }
 
 impl<'s> Head<'s> {
     pub(super) fn of(session: &'s Session, origin: Option<Origin>) -> Self {
-        Self { head: session.req_header(), client: origin.map(|origin| origin.client) }
+        let client = origin.map(|origin| origin.client);
+        Self { head: session.req_header(), client, subject: guard::subject(session) }
     }
 
     /// Of a copy, which nodes see as it is.
     pub(super) fn copied(head: &'s RequestHeader, origin: Origin) -> Self {
-        Self { head, client: Some(origin.client) }
+        Self { head, client: Some(origin.client), subject: None }
     }
 }
 
@@ -112,6 +114,10 @@ impl RequestFacts for Head<'_> {
     fn client(&self) -> Option<IpAddr> {
         self.client
     }
+
+    fn tls_subject(&self) -> Option<&str> {
+        self.subject
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +130,7 @@ mod tests {
         let mut head = RequestHeader::build("GET", b"/", None).expect("a head");
         let value = http::HeaderValue::from_bytes("\t \u{a0}7\u{2003} ".as_bytes()).expect("a value");
         head.append_header("x-key", value).expect("appended");
-        let head = Head { head: &head, client: None };
+        let head = Head { head: &head, client: None, subject: None };
         assert_eq!(head.header("x-key"), HeaderValue::One("\u{a0}7\u{2003}"));
     }
 }

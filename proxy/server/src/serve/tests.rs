@@ -117,6 +117,7 @@ fn service_plan() -> plan::Service {
             places: Vec::new(),
         },
         key: None,
+        places: Vec::new(),
         owners: None,
         primary: None,
         nodes: Vec::new(),

@@ -10,15 +10,18 @@ use pointsman_config::plan::{ForwardedHeaders, Timeouts};
 use pointsman_core::cluster::load::InFlight;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
-use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, Scene, WaitsFor};
+use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, WaitsFor};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
+use pointsman_core::key::body::WithBody;
 use pointsman_core::origin::Origin;
 use pointsman_core::pick::picker::By;
 
+use super::ahead::Ahead;
 use super::books::Books;
 use super::deadline::Deadline;
 use super::entry::{Asked, Sent, decided, line, micros};
 use super::outcome::{count, note, timeouts};
+use super::scene;
 use crate::access_log::Line;
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::world::{Course, Mirror, Service, clock};
@@ -37,6 +40,8 @@ pub(super) struct Trip {
     pub(super) received: u64,
     /// What its route changes.
     pub(super) course: Option<Arc<Course>>,
+    /// What was read of its body for its key.
+    pub(super) ahead: Ahead,
     carrier: Carrier,
     exchange: Exchange,
     idempotent: bool,
@@ -93,6 +98,7 @@ impl Trip {
             told: ForwardedHeaders::default(),
             received: 0,
             course: None,
+            ahead: Ahead::default(),
             carrier: Carrier::Nobody,
             exchange: Exchange::new(random),
             idempotent: false,
@@ -133,22 +139,11 @@ impl Trip {
         self.last.as_ref().map(|(node, _)| node)
     }
 
-    pub(super) fn step(&mut self, worker: usize, facts: &impl RequestFacts, event: Event) -> Action {
+    pub(super) fn step(&mut self, worker: usize, head: &impl RequestFacts, event: Event) -> Action {
         let Carrier::Service(service) = &self.carrier else { return Action::Answer(Reason::NoRoute) };
-        let scene = Scene {
-            picker: &service.picker,
-            key: service.plan.key.as_ref(),
-            retry: &service.plan.retry,
-            budget: &service.state.budget,
-            rate: service.rate.as_deref(),
-            limits: &service.plan.limits,
-            all_down: service.plan.all_down,
-            members: service.state.members(),
-            turn: &service.state.turn,
-            facts,
-            worker,
-        };
-        self.idempotent = is_idempotent(facts.method());
+        let facts = WithBody { head, body: self.ahead.reader.as_ref() };
+        let scene = scene::of(service, worker, &facts);
+        self.idempotent = is_idempotent(head.method());
         let before = (self.timed && event == Event::Start).then(Instant::now);
         let action = self.exchange.step(&scene, event, clock::now());
         if let Some(before) = before {

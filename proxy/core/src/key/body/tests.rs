@@ -1,25 +1,38 @@
 use proptest::prelude::*;
 
-use pointsman_config::plan::{BodyPlace, KeyPart, KeySource, NoKey, XmlPath};
+use pointsman_config::plan::{BodyPlace, DEFAULT_BODY_LIMIT, KeyPart, KeySource, NoKey, Repeated, XmlPath};
 
 use super::*;
 use crate::facts::Plain;
-use crate::key::{Key, Trouble};
+use crate::key::Trouble;
 
 fn json(at: &str) -> BodyPlace {
     BodyPlace::Json(at.split('/').skip(1).map(str::to_owned).collect())
 }
 
-/// A rule whose key is the first of these places that is there.
-fn rule(places: &[BodyPlace]) -> KeyRule {
+/// A service with one rule: its key is the first of these places that is there.
+struct Ruled {
+    rule: KeyRule,
+    places: Vec<Place>,
+}
+
+fn ruled(places: &[BodyPlace]) -> Ruled {
     let part = |place| KeyPart { from: KeySource::Body(place), steps: Vec::new() };
     let from = match places.len() {
         1 => KeySource::Body(0),
         count => KeySource::FirstOf((0..count).map(part).collect()),
     };
     let mut rule = KeyRule::of(from);
-    rule.body = places.to_vec();
-    rule
+    rule.body = (0..places.len()).collect();
+    let place = |at: &BodyPlace| Place { at: at.clone(), first: false, limit: DEFAULT_BODY_LIMIT };
+    Ruled { rule, places: places.iter().map(place).collect() }
+}
+
+impl Ruled {
+    fn first(&mut self) {
+        self.rule.otherwise.ambiguous = Repeated::First;
+        self.places.iter_mut().for_each(|place| place.first = true);
+    }
 }
 
 /// A request whose body was read in pieces.
@@ -35,65 +48,85 @@ impl Posted {
         Self { head: Plain { headers, ..Plain::default() }, reader: None }
     }
 
-    fn read(&mut self, rule: &KeyRule, pieces: &[&[u8]]) -> Reading<'_> {
-        self.reader = BodyReader::wanted(rule, &self.head);
+    /// What the rule says of it.
+    fn read(&mut self, Ruled { rule, places }: &Ruled, pieces: &[&[u8]]) -> Said {
+        self.pass(places, &[rule], pieces);
+        self.said(rule)
+    }
+
+    /// Reads the body for these rules.
+    fn pass(&mut self, places: &[Place], rules: &[&KeyRule], pieces: &[&[u8]]) {
+        self.reader = BodyReader::wanted(places, rules.iter().copied(), &self.head);
         if let Some(reader) = &mut self.reader {
-            let more = pieces.iter().all(|piece| reader.feed(rule, piece) == Progress::More);
+            let more = pieces.iter().all(|piece| reader.feed(places, piece) == Progress::More);
             if more {
-                reader.end(rule);
+                reader.end(places);
             }
         }
-        read(rule, self)
+    }
+
+    fn said(&self, rule: &KeyRule) -> Said {
+        match read(rule, &WithBody { head: &self.head, body: self.reader.as_ref() }) {
+            Reading::Key(key) => Said::Key(key.to_string()),
+            Reading::NoKey => Said::NoKey,
+            Reading::Refuse(trouble) => Said::Refuse(trouble),
+            Reading::Body => Said::Body,
+        }
     }
 }
 
-impl RequestFacts for Posted {
-    fn method(&self) -> &'static str {
-        "POST"
-    }
-    fn host(&self) -> &str {
-        self.head.host()
-    }
-    fn path(&self) -> &str {
-        self.head.path()
-    }
-    fn query(&self) -> Option<&str> {
-        self.head.query()
-    }
-    fn header(&self, name: &str) -> HeaderValue<'_> {
-        self.head.header(name)
-    }
-    fn client(&self) -> Option<std::net::IpAddr> {
-        self.head.client()
-    }
-    fn body_value(&self, place: usize) -> BodyValue<'_> {
-        self.reader.as_ref().map_or(BodyValue::Unread, |reader| reader.value(place))
-    }
+/// [`Reading`] without what it borrows.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Key(String),
+    NoKey,
+    Refuse(Trouble),
+    Body,
 }
 
-fn key(text: &str) -> Reading<'_> {
-    Reading::Key(Key::Borrowed(text))
+fn key(text: &str) -> Said {
+    Said::Key(text.into())
 }
 
 #[test]
 fn a_body_that_no_rule_needs_is_not_read() {
     let facts = Plain { headers: vec![("x-id".into(), "7".into())], ..Plain::default() };
     let header = KeySource::Header("x-id".into());
-    assert!(BodyReader::wanted(&KeyRule::of(header.clone()), &facts).is_none());
+    let places = ruled(&[json("/id")]).places;
+    let wanted = |rule: &KeyRule, facts: &Plain| BodyReader::wanted(&places, [rule], facts).is_some();
+    assert!(!wanted(&KeyRule::of(header.clone()), &facts));
     let part = |from| KeyPart { from, steps: Vec::new() };
     let parts = vec![part(header), part(KeySource::Body(0))];
     let mut either = KeyRule::of(KeySource::FirstOf(parts.clone()));
-    either.body = vec![json("/id")];
-    assert!(BodyReader::wanted(&either, &facts).is_none(), "the header decides");
-    assert!(BodyReader::wanted(&either, &Plain::default()).is_some());
+    either.body = vec![0];
+    assert!(!wanted(&either, &facts), "the header decides");
+    assert!(wanted(&either, &Plain::default()));
     let both = KeyRule { part: part(KeySource::Join { parts, with: "/".into() }), ..either };
-    assert!(BodyReader::wanted(&both, &facts).is_some());
-    assert!(BodyReader::wanted(&both, &Plain::default()).is_none(), "without the header there is no key anyway");
+    assert!(wanted(&both, &facts));
+    assert!(!wanted(&both, &Plain::default()), "without the header there is no key anyway");
+}
+
+#[test]
+fn all_rules_are_read_in_one_pass_each_with_what_it_says() {
+    let of = |place: usize| KeyRule { body: vec![place], ..KeyRule::of(KeySource::Body(place)) };
+    let (whole, first, short, unasked) = (of(0), of(1), of(2), of(3));
+    let place = |at: &str, first, limit| Place { at: json(at), first, limit };
+    let places = [place("/id", false, 64), place("/id", true, 64), place("/id", false, 8), place("/other", false, 64)];
+    let body = br#"{"id": "a", "other": 1, "id": "b"}"#;
+    let mut posted = Posted::default();
+    posted.pass(&places, &[&whole, &first, &short], &[&body[..5], &body[5..]]);
+    assert_eq!(posted.said(&whole), Said::Refuse(Trouble::Ambiguous));
+    assert_eq!(posted.said(&first), key("a"));
+    assert_eq!(posted.said(&short), Said::Refuse(Trouble::TooLarge));
+    assert_eq!(posted.said(&unasked), Said::Body, "nobody asked for it");
+    posted.pass(&places, &[&first, &short], &[body]);
+    assert_eq!(posted.reader.as_ref().map(BodyReader::progress), Some(Progress::Done));
+    assert_eq!(posted.said(&first), key("a"));
 }
 
 #[test]
 fn the_content_type_says_which_of_several_places_is_meant() {
-    let rule = rule(&[json("/id"), BodyPlace::Form("id".into()), BodyPlace::Xml(XmlPath::Anywhere("id".into()))]);
+    let ruled = ruled(&[json("/id"), BodyPlace::Form("id".into()), BodyPlace::Xml(XmlPath::Anywhere("id".into()))]);
     let bodies = [&br#"{"id": 7}"#[..], b"id=7", b"<o><id>7</id></o>"];
     for (media, body) in
         ["application/json; charset=utf-8", "application/x-www-form-urlencoded", "text/xml"].iter().zip(bodies).chain(
@@ -102,39 +135,39 @@ fn the_content_type_says_which_of_several_places_is_meant() {
                 .zip(bodies),
         )
     {
-        assert_eq!(Posted::typed(media).read(&rule, &[body]), key("7"), "{media}");
+        assert_eq!(Posted::typed(media).read(&ruled, &[body]), key("7"), "{media}");
     }
-    assert_eq!(Posted::typed("application/json").read(&rule, &[b"id=7"]), Reading::Refuse(Trouble::Malformed));
-    let other = Posted::typed("application/jsonp").read(&rule, &[b"id=7"]) == key("7");
+    assert_eq!(Posted::typed("application/json").read(&ruled, &[b"id=7"]), Said::Refuse(Trouble::Malformed));
+    let other = Posted::typed("application/jsonp").read(&ruled, &[b"id=7"]) == key("7");
     assert!(!other, "malformed JSON decides before the form is asked");
 }
 
 #[test]
 fn a_body_that_is_coded_cannot_be_read() {
-    let rule = rule(&[json("/id")]);
+    let ruled = ruled(&[json("/id")]);
     let mut facts = Posted::default();
     facts.head.headers.push(("content-encoding".into(), "gzip".into()));
-    assert_eq!(facts.read(&rule, &[br#"{"id": 7}"#]), Reading::Refuse(Trouble::Malformed));
+    assert_eq!(facts.read(&ruled, &[br#"{"id": 7}"#]), Said::Refuse(Trouble::Malformed));
     facts.head.headers[0].1 = "identity".into();
-    assert_eq!(facts.read(&rule, &[br#"{"id": 7}"#]), key("7"));
+    assert_eq!(facts.read(&ruled, &[br#"{"id": 7}"#]), key("7"));
 }
 
 #[test]
 fn the_bound_holds_to_the_byte() {
     let body = br#"{"id": 7}"#;
-    let mut rule = rule(&[json("/id")]);
-    rule.limit = body.len() as u64;
-    assert_eq!(Posted::default().read(&rule, &[body, b"   "]), key("7"));
-    rule.limit -= 1;
-    assert_eq!(Posted::default().read(&rule, &[body]), Reading::Refuse(Trouble::TooLarge));
-    assert_eq!(Posted::default().read(&rule, &[&body[..8], b"}"]), Reading::Refuse(Trouble::TooLarge));
-    rule.otherwise.too_large = NoKey::NoKey;
-    assert_eq!(Posted::default().read(&rule, &[body]), Reading::NoKey);
-    rule.otherwise.ambiguous = Repeated::First;
-    rule.limit = 8;
-    assert_eq!(Posted::default().read(&rule, &[body, b"and more"]), Reading::NoKey, "the digit may not be the last");
-    rule.limit = 9;
-    assert_eq!(Posted::default().read(&rule, &[body, b"and more"]), key("7"));
+    let mut ruled = ruled(&[json("/id")]);
+    ruled.places[0].limit = body.len() as u64;
+    assert_eq!(Posted::default().read(&ruled, &[body, b"   "]), key("7"));
+    ruled.places[0].limit -= 1;
+    assert_eq!(Posted::default().read(&ruled, &[body]), Said::Refuse(Trouble::TooLarge));
+    assert_eq!(Posted::default().read(&ruled, &[&body[..8], b"}"]), Said::Refuse(Trouble::TooLarge));
+    ruled.rule.otherwise.too_large = NoKey::NoKey;
+    assert_eq!(Posted::default().read(&ruled, &[body]), Said::NoKey);
+    ruled.first();
+    ruled.places[0].limit = 8;
+    assert_eq!(Posted::default().read(&ruled, &[body, b"and more"]), Said::NoKey, "the digit may not be the last");
+    ruled.places[0].limit = 9;
+    assert_eq!(Posted::default().read(&ruled, &[body, b"and more"]), key("7"));
 }
 
 #[test]
@@ -142,13 +175,13 @@ fn each_trouble_has_its_outcome() {
     let cases: [(&[u8], Trouble); 3] =
         [(b"{}", Trouble::Missing), (b"{", Trouble::Malformed), (br#"{"id": 1, "id": 1}"#, Trouble::Ambiguous)];
     for (body, trouble) in cases {
-        let mut rule = rule(&[json("/id")]);
-        rule.otherwise.missing = NoKey::Refuse;
-        assert_eq!(Posted::default().read(&rule, &[body]), Reading::Refuse(trouble));
-        rule.otherwise.missing = NoKey::NoKey;
-        rule.otherwise.malformed = NoKey::NoKey;
-        rule.otherwise.ambiguous = Repeated::NoKey;
-        assert_eq!(Posted::default().read(&rule, &[body]), Reading::NoKey, "{trouble:?}");
+        let mut ruled = ruled(&[json("/id")]);
+        ruled.rule.otherwise.missing = NoKey::Refuse;
+        assert_eq!(Posted::default().read(&ruled, &[body]), Said::Refuse(trouble));
+        ruled.rule.otherwise.missing = NoKey::NoKey;
+        ruled.rule.otherwise.malformed = NoKey::NoKey;
+        ruled.rule.otherwise.ambiguous = Repeated::NoKey;
+        assert_eq!(Posted::default().read(&ruled, &[body]), Said::NoKey, "{trouble:?}");
     }
 }
 
@@ -178,17 +211,17 @@ proptest! {
         first: bool,
     ) {
         let body = parts.concat();
-        let mut rule = rule(&[place]);
+        let mut ruled = ruled(&[place]);
         if first {
-            rule.otherwise.ambiguous = Repeated::First;
+            ruled.first();
         }
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
         cuts.extend([0, body.len()]);
         cuts.sort_unstable();
         let pieces: Vec<&[u8]> = cuts.windows(2).map(|ends| &body[ends[0]..ends[1]]).collect();
         let (mut whole, mut cut) = (Posted::default(), Posted::default());
-        let whole = whole.read(&rule, &[&body]);
-        prop_assert_ne!(&whole, &Reading::Body);
-        prop_assert_eq!(whole, cut.read(&rule, &pieces), "{:?}", String::from_utf8_lossy(&body));
+        let whole = whole.read(&ruled, &[&body]);
+        prop_assert_ne!(&whole, &Said::Body);
+        prop_assert_eq!(whole, cut.read(&ruled, &pieces), "{:?}", String::from_utf8_lossy(&body));
     }
 }

@@ -10,6 +10,8 @@ pub const LONGEST: usize = 256;
 pub(super) enum Seen {
     /// Not yet known.
     More,
+    /// Nobody asks.
+    Unasked,
     /// The value stands in the buffer, and is not empty.
     Found,
     Missing,
