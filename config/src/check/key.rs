@@ -35,8 +35,6 @@ const FIELDS: &[&str] = &[
 const SOURCES: &[&str] = FIELDS.split_at(12).0;
 const RULE: Known = Known { fields: FIELDS, later: &[] };
 const PART: Known = Known { fields: FIELDS.split_at(14).0, later: &[] };
-/// What the proxy does not hand to rules yet. Whoever wires it takes it out of here.
-const NOT_YET: &[&str] = &["tls_subject", "json", "form", "xml", "fix"];
 const ADDRESS: Known = Known { fields: &["v4", "v6"], later: &[] };
 const OTHERWISE: Known = Known { fields: &["missing", "malformed", "ambiguous", "too_large"], later: &[] };
 
@@ -132,25 +130,13 @@ fn part(fields: &Fields, mark: Mark, body: &mut Vec<BodyPlace>, depth: usize) ->
             }
             None
         }
-        [name] => {
-            not_yet(fields, name);
-            Some(KeyPart { from: source(fields, name, body, depth)?, steps: steps? })
-        }
+        [name] => Some(KeyPart { from: source(fields, name, body, depth)?, steps: steps? }),
         [_, second, ..] => {
             let message = format!("{} takes one rule, found {}", fields.what, given.len());
             let hint = "keep the one that is meant, or list them under `first_of` or `join`";
             fields.checks.report(fields.key_mark(second), message, hint);
             None
         }
-    }
-}
-
-/// What can be written and checked, and is not in force.
-fn not_yet(fields: &Fields, name: &str) {
-    if NOT_YET.contains(&name) && fields.get(name).is_some() {
-        let message = format!("`{name}` in {} is not carried yet by this version", fields.what);
-        let cure = "take the key from a header, cookie, query parameter, path or the client's address until then";
-        fields.checks.report(fields.key_mark(name), message, cure);
     }
 }
 

@@ -2,6 +2,8 @@
 
 #[path = "http2/abuse.rs"]
 mod abuse;
+#[path = "http2/bodies.rs"]
+mod bodies;
 #[path = "http2/bounds.rs"]
 mod bounds;
 #[path = "http2/clients.rs"]

@@ -5,6 +5,8 @@ const LANE: &str = "on";
 
 #[path = "whole/announced.rs"]
 mod announced;
+#[path = "whole/bodies.rs"]
+mod bodies;
 #[path = "whole/bounds.rs"]
 mod bounds;
 #[path = "whole/courses.rs"]

@@ -4,6 +4,8 @@ const LANE: &str = "off";
 
 #[path = "whole/announced.rs"]
 mod announced;
+#[path = "whole/bodies.rs"]
+mod bodies;
 #[path = "whole/bounds.rs"]
 mod bounds;
 #[path = "whole/courses.rs"]

@@ -1,4 +1,4 @@
-//! Rules that are not in force yet are checked and planned like the others: here the plan is read past the refusal.
+//! Rules as they are planned; `owners` is not in force yet, so the plan is read past that refusal.
 
 use std::path::Path;
 
@@ -124,16 +124,6 @@ fn steps_and_outcomes_are_read() {
     let otherwise = rule.otherwise;
     assert_eq!((otherwise.missing, otherwise.malformed), (NoKey::Refuse, NoKey::Refuse));
     assert_eq!((otherwise.ambiguous, otherwise.too_large), (Repeated::First, NoKey::NoKey));
-}
-
-#[test]
-fn what_is_not_in_force_is_said_once_and_plainly() {
-    for (written, refused) in [("{ json: /id }", true), ("{ tls_subject: on }", true), ("{ header: id }", false)] {
-        let text = format!("listeners: [{{ address: 127.0.0.1:1 }}]\nservices: {{ a: {{ key: {written} }} }}\n");
-        let source = Source::new(Path::new("test.yaml"), &text);
-        let problems = source.check(&|_| None, &["round-robin"]).err().map_or(0, |problems| problems.list.len());
-        assert_eq!(problems, usize::from(refused), "{written}");
-    }
 }
 
 #[test]

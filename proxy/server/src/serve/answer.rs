@@ -46,6 +46,11 @@ pub(super) fn begun(session: &Session) -> bool {
         .is_some_and(|head| !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS)
 }
 
+/// The status that the client got; 0: none.
+pub(super) fn status(session: &Session) -> u16 {
+    session.response_written().filter(|_| begun(session)).map_or(0, |head| head.status.as_u16())
+}
+
 /// Writes a problem document as the lane's page.
 pub(super) fn fill(page: &mut Page, why: Why<'_>, id: &str) {
     let refusal = refuse(why, id);

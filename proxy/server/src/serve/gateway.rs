@@ -28,14 +28,13 @@ use super::manner::Manners;
 use super::mirror::Copier;
 use super::stopping::Stopping;
 use super::trip::Trip;
-use super::{Shared, answer, course, forwarded, guard, identity, outcome};
+use super::{Shared, ahead, answer, course, forwarded, guard, identity, outcome};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::Service;
 
 /// What an error of ours is called in pingora's words; never shown to a client.
 const REFUSED: ErrorType = ErrorType::Custom("refused");
-const TOO_LARGE: ErrorType = ErrorType::Custom("body too large");
 const TRY_ELSEWHERE: ErrorType = ErrorType::Custom("try elsewhere");
 
 /// How long the rest of a request's body is read after an answer, so that its connection can be used again.
@@ -90,6 +89,7 @@ impl Gateway {
         session.set_read_timeout(Some(service.plan.timeouts.idle));
         session.set_write_timeout(Some(service.plan.timeouts.idle));
         trip.take(service);
+        ahead::read(session, trip, self.worker).await.map_err(Stop::Gone)?;
         let action = trip.step(self.worker, &Head::of(session, trip.origin), Event::Start);
         self.carry_out(session, trip, action).await
     }
@@ -215,6 +215,7 @@ impl ProxyHttp for Gateway {
         if let Some(node) = trip.node() {
             head::mend(session, request, node.spec.address)?;
         }
+        trip.ahead.on_request(request);
         course::on_request(trip, request)?;
         if let Some((mirror, origin)) = trip.copied() {
             let body = !session.as_mut().is_body_empty();
@@ -231,9 +232,10 @@ impl ProxyHttp for Gateway {
         end: bool,
         trip: &mut Trip,
     ) -> Result<()> {
+        trip.ahead.give(bytes);
         trip.received += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         if trip.service().is_some() && !guard::has_room(session, trip.received) {
-            return Err(Error::new_down(TOO_LARGE));
+            return Err(Error::new_down(ahead::TOO_LARGE));
         }
         trip.passed(bytes.as_ref().map_or(0, Bytes::len), 0);
         if end {
@@ -347,7 +349,7 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, trip: &mut Trip) -> FailToProxy {
         session.set_keepalive(None);
-        let flaw = if error.etype() == &TOO_LARGE { Some(Flaw::BodyTooLarge) } else { guard::flaw(session) };
+        let flaw = if error.etype() == &ahead::TOO_LARGE { Some(Flaw::BodyTooLarge) } else { guard::flaw(session) };
         let why = match outcome::blame(error, trip.reason(), flaw) {
             Ok(why) => why,
             Err(nobody) => {
@@ -364,7 +366,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, trip: &mut Trip) {
-        let status = session.response_written().map_or(0, |head| head.status.as_u16());
+        let status = answer::status(session);
         trip.close(status, &self.unrouted);
         guard::finished(session);
         if self.shared.log.on() {

@@ -18,7 +18,7 @@ use pointsman_lane::Limits;
 use pointsman_lane::body::{Decoder, Step};
 use pointsman_lane::flaw::Flaw;
 use pointsman_lane::hand_over::HandOver;
-use pointsman_lane::head::{Parsed, RequestHead};
+use pointsman_lane::head::{Framing, Parsed, RequestHead};
 use tokio::io::ReadBuf;
 
 use super::manner::judged_by;
@@ -27,8 +27,11 @@ use super::manner::judged_by;
 #[doc(hidden)]
 pub mod fuzz;
 mod ledger;
+mod window;
 
-pub(super) use ledger::{Ledger, finished, flaw, has_room, is_headless, over_http2, subject};
+pub(super) use ledger::{Ledger, finished, flaw, granted, has_room, is_headless, over_http2, subject};
+use window::Look;
+pub(super) use window::look;
 
 /// What pingora reads in place of a head that is refused, so that the refusal takes the way of all refusals: counted,
 /// logged and explained. It never leaves the gateway.
@@ -46,6 +49,11 @@ pub(super) struct Guard {
     held: VecDeque<u8>,
     /// How much of it is judged sound.
     sound: usize,
+    /// How much of that is a head. It is handed out alone, so that its body is all here for whoever looks at it.
+    head: usize,
+    /// How that body is framed.
+    framing: Framing,
+    look: Option<Look>,
     /// Messages of which something was handed out.
     begun: u64,
 }
@@ -109,7 +117,9 @@ impl Guard {
                 _ => None,
             };
         }
-        let count = self.sound.min(into.remaining());
+        let whole = if self.head > 0 { self.head } else { self.sound };
+        let count = whole.min(into.remaining());
+        self.head = self.head.saturating_sub(count);
         let (front, back) = self.held.as_slices();
         let first = count.min(front.len());
         into.put_slice(&front[..first]);
@@ -176,19 +186,20 @@ impl Guard {
             return false;
         }
         let parsed = head.parse(self.held.make_contiguous(), &self.limits);
+        let (end, framing) = (head.end(), head.framing());
         match parsed {
             Ok(Parsed::Partial) => return false,
             // Where HTTP/2 is agreed on, nothing is judged here.
             Ok(Parsed::Foreign(HandOver::Http2)) => self.replace(Flaw::Http2),
             Ok(Parsed::Foreign(HandOver::Connect)) => self.replace(Flaw::Connect),
-            Ok(Parsed::Foreign(HandOver::Upgrade)) => self.let_pass(),
-            Ok(Parsed::Whole) if head.upgrade().is_some() => self.let_pass(),
+            Ok(Parsed::Foreign(HandOver::Upgrade)) => self.let_pass(end, framing),
+            Ok(Parsed::Whole) if head.upgrade().is_some() => self.let_pass(end, framing),
             Ok(
                 Parsed::Whole | Parsed::Foreign(HandOver::Http10 | HandOver::Unsure | HandOver::Off | HandOver::Node),
             ) => {
-                self.sound = head.end();
+                (self.sound, self.head, self.framing, self.look) = (end, end, framing, None);
                 self.room = self.limits.body_bytes;
-                self.state = match Decoder::new(head.framing()) {
+                self.state = match Decoder::new(framing) {
                     decoder if decoder.is_done() => State::default(),
                     decoder => State::Body(decoder),
                 };
@@ -199,8 +210,8 @@ impl Guard {
         true
     }
 
-    fn let_pass(&mut self) {
-        self.sound = self.held.len();
+    fn let_pass(&mut self, end: usize, framing: Framing) {
+        (self.sound, self.head, self.framing, self.look) = (self.held.len(), end, framing, None);
         self.state = State::Open;
     }
 

@@ -19,7 +19,7 @@ use super::behind;
 use super::head::Head;
 use super::manner::Manners;
 use super::trip::Trip;
-use super::{Shared, outcome};
+use super::{Shared, ahead, outcome};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::world::Mirror;
 use crate::world::mirror::Place;
@@ -94,6 +94,7 @@ impl Desk {
         let mut trip = Trip::new();
         trip.origin = Some(origin);
         trip.take(Arc::clone(service));
+        ahead::without(&mut trip, self.worker, &Head::copied(&head, origin));
         // One node, at once: a copy that has to wait or fails is not worth another attempt.
         match trip.step(self.worker, &Head::copied(&head, origin), Event::Start) {
             Action::Connect(attempt) => trip.begin(attempt),

@@ -125,6 +125,22 @@ impl ClientStream {
         Poll::Ready(Ok(()))
     }
 
+    /// Reads for the gateway, which looks at a body; pingora gets nothing of it yet.
+    fn show(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if let Some(shown) = self.guard.show() {
+                return shown;
+            }
+            let mut room = [0; PIECE];
+            let mut piece = ReadBuf::new(&mut room);
+            ready!(Pin::new(self.socket.get_mut()).poll_read(cx, &mut piece))?;
+            if piece.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.guard.take(piece.filled());
+        }
+    }
+
     /// Looks at what was taken of these pieces.
     fn written(&mut self, cx: &Context<'_>, mut taken: usize, parts: &[io::IoSlice<'_>]) {
         let Some(watched) = &mut self.frames else { return };
@@ -160,6 +176,9 @@ impl Drop for ClientStream {
 impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.guard.is_watched() {
+            return this.show(cx);
+        }
         if this.guard.is_open() {
             return this.read_on(cx, into);
         }

@@ -12,7 +12,7 @@ use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, WaitsFor};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
-use pointsman_core::key::body::WithBody;
+use pointsman_core::key::body::{Progress, WithBody};
 use pointsman_core::origin::Origin;
 use pointsman_core::pick::picker::By;
 
@@ -153,7 +153,17 @@ impl Trip {
         action
     }
 
+    /// Whether more than its head has to be read before anybody is asked.
+    pub(super) fn looks_ahead(&mut self, worker: usize, head: &impl RequestFacts) -> bool {
+        if let Some(service) = self.service().filter(|service| !service.plan.places.is_empty()).cloned() {
+            self.ahead.reader = self.exchange.reader(&scene::of(&service, worker, head), clock::now());
+        }
+        self.ahead.reader.as_ref().is_some_and(|reader| reader.progress() == Progress::More)
+    }
+
     pub(super) fn begin(&mut self, attempt: Attempt) {
+        self.received = 0;
+        self.ahead.again();
         self.last = Some((attempt.node, attempt.by));
         self.head_after = None;
         self.attempt = Some(Underway::new(attempt.in_flight));

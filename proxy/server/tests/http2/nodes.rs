@@ -13,13 +13,13 @@ use crate::stage::{Client, counted, post, proxy};
 
 /// A node that speaks HTTP/2 with prior knowledge and answers as a gRPC server does: every message back, then trailers
 /// with `grpc-status`. Counts its connections.
-struct Grpc {
-    address: SocketAddr,
+pub(crate) struct Grpc {
+    pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
 }
 
 impl Grpc {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let connections = Arc::new(AtomicUsize::new(0));
@@ -36,6 +36,10 @@ impl Grpc {
             }
         });
         Self { address, connections }
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 }
 

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use h2::client::SendRequest;
+use h2::SendStream;
+use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request, Response};
 use pointsman_demo::harness::{Proxy, ProxyOptions};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -102,6 +103,12 @@ impl Client {
         }
         let trailers = incoming.trailers().await?;
         Ok(Answer { head: Response::from_parts(head, ()), body, trailers })
+    }
+
+    /// Sends the head of a request whose body comes later.
+    pub(crate) async fn begin(&self, request: Request<()>) -> (ResponseFuture, SendStream<Bytes>) {
+        let mut ready = self.0.clone().ready().await.expect("ready");
+        ready.send_request(request, false).expect("sent")
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, h2::Error> {

@@ -32,6 +32,29 @@ async fn a_client_with_a_certificate_is_known_by_its_subject() {
 }
 
 #[tokio::test]
+async fn a_key_may_be_the_subject_of_a_clients_certificate() {
+    let (site, clients) = (Authority::new(), Authority::new());
+    let proven = stage(&site, &clients).await;
+    let client = Client::speaking(&site, &[&TLS13], Some(&clients.client("till-7"))).offering(&["http/1.1"]);
+    let mut connection = client.connect(proven.proxy.addr(), "site.example").await.expect("shaken");
+    for _ in 0..2 {
+        assert_eq!(connection.exchange(&Request::get("/known")).await.expect("answered").status, 200);
+    }
+    let client = Client::speaking(&site, &[&TLS13], Some(&clients.client("till-7"))).offering(&["h2"]);
+    let stream = client.shake(proven.proxy.addr(), "site.example").await.expect("shaken");
+    let (mut requests, connection) = h2::client::handshake(stream).await.expect("spoken");
+    tokio::spawn(connection);
+    let request = http::Request::get("https://site.example/known").body(()).expect("a request");
+    let (response, _) = requests.send_request(request, true).expect("sent");
+    assert_eq!(response.await.expect("answered").status(), 200);
+    // Who need not prove anything has no subject.
+    let open = Stage::site(&site).await;
+    let mut connection = Client::new(&site).connect(open.proxy.addr(), "site.example").await.expect("shaken");
+    let answer = connection.exchange(&Request::get("/known")).await.expect("answered");
+    assert_eq!((answer.status, &answer.json().expect("JSON")["reason"]), (400, &"key-missing".into()));
+}
+
+#[tokio::test]
 async fn a_client_without_one_or_with_a_strangers_is_not_let_in() {
     let (site, clients) = (Authority::new(), Authority::new());
     let stage = stage(&site, &clients).await;

@@ -26,7 +26,12 @@ registry: { store: embedded, path: registry }
 services:
   api:
     nodes: [{ id: n1, address: "@node@" }]
+  known:
+    policy: consistent-hash
+    key: { tls_subject: true, otherwise: { missing: refuse } }
+    nodes: [{ id: n1, address: "@node@" }]
 routes:
+  - { match: { path: /known }, service: known, rewrite: { path: /echo } }
   - { match: {}, service: api }
 "#;
 

@@ -15,7 +15,8 @@ admin: { address: "@admin@" }
 registry: { store: embedded, path: registry }
 services:
   api: { nodes: [{ id: n1, address: "@node@" }] }
-  shadow: { nodes: [{ id: n2, address: "@shadow@" }], timeouts: { response: 60s } }
+  # A copy has no body: there is no key in it, and no need of one.
+  shadow: { policy: consistent-hash, key: { json: /id }, nodes: [{ id: n2, address: "@shadow@" }], timeouts: { response: 60s } }
   nobody: { nodes: [{ id: n3, address: 127.0.0.1:9 }] }
 routes:
   - { match: { path: /part }, service: api, mirror: { service: shadow, share: 50% }, rewrite: { path: /echo } }

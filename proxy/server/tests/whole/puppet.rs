@@ -110,7 +110,7 @@ impl Asked {
 async fn serve(stream: TcpStream, sender: mpsc::UnboundedSender<Asked>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
-        let (mut first, mut length, mut headers) = (String::new(), 0, Headers::default());
+        let (mut first, mut length, mut chunked, mut headers) = (String::new(), 0, false, Headers::default());
         if stream.read_line(&mut first).await? == 0 {
             return Ok(());
         }
@@ -122,10 +122,14 @@ async fn serve(stream: TcpStream, sender: mpsc::UnboundedSender<Asked>) -> std::
             if name == "content-length" {
                 length = value.parse().unwrap_or(0);
             }
+            chunked |= name == "transfer-encoding";
             headers.0.push((name, value));
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
+        if chunked {
+            body = chunks(&mut stream).await?;
+        }
         let line = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
         if line.ends_with("/health") {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await?;
@@ -142,4 +146,26 @@ async fn serve(stream: TcpStream, sender: mpsc::UnboundedSender<Asked>) -> std::
             Ok(Reply::Reset) | Err(_) => return Ok(()),
         }
     }
+}
+
+/// A body in chunks (RFC 9112 section 7.1), without its trailers.
+async fn chunks(stream: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        let size = usize::from_str_radix(line.trim_end(), 16).map_err(std::io::Error::other)?;
+        if size == 0 {
+            break;
+        }
+        let start = body.len();
+        body.resize(start + size + 2, 0);
+        stream.read_exact(&mut body[start..]).await?;
+        body.truncate(start + size);
+    }
+    let mut line = String::new();
+    while stream.read_line(&mut line).await? > 2 {
+        line.clear();
+    }
+    Ok(body)
 }

@@ -9,6 +9,7 @@ use pingora_proxy::Session;
 use pointsman_config::plan::ClientLimits;
 use pointsman_lane::flaw::Flaw;
 
+use super::window::Window;
 use crate::serve::frames::Cause;
 
 /// What the guard and the gateway tell each other of one connection.
@@ -24,6 +25,8 @@ pub(in crate::serve) struct Ledger {
     pub(super) headless: AtomicBool,
     /// Requests that the gateway is done with.
     pub(super) finished: AtomicU64,
+    /// Where the gateway looks at a body that pingora has not read yet.
+    pub(super) window: Window,
     /// Why a connection of HTTP/2 ends.
     pub(super) ended: OnceLock<Cause>,
 }
@@ -45,7 +48,7 @@ impl Ledger {
         let _ = self.ended.set(cause);
     }
 
-    fn of(session: &Session) -> Option<&Arc<Self>> {
+    pub(super) fn of(session: &Session) -> Option<&Arc<Self>> {
         session.digest()?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
     }
 }
@@ -68,6 +71,11 @@ pub(in crate::serve) fn is_headless(session: &Session) -> bool {
 /// Whether a body of so many bytes may come.
 pub(in crate::serve) fn has_room(session: &Session, bytes: u64) -> bool {
     Ledger::of(session).and_then(|ledger| ledger.limits.body).is_none_or(|most| bytes <= most)
+}
+
+/// What a client is granted.
+pub(in crate::serve) fn granted(session: &Session) -> ClientLimits {
+    Ledger::of(session).map(|ledger| ledger.limits).unwrap_or_default()
 }
 
 /// What a client of HTTP/2 is granted.
