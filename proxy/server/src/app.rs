@@ -22,6 +22,7 @@ mod doors;
 mod gauges;
 mod house;
 mod notify;
+mod owners;
 mod privileges;
 mod room;
 mod signals;

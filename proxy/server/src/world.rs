@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use arc_swap::ArcSwap;
 use pointsman_config::plan::{self, Plan};
 use pointsman_core::cluster::cell::MembershipCell;
+use pointsman_core::owners::OwnerTable;
 use pointsman_core::pick::picker::Picker;
 use pointsman_core::rate::RateLimiter;
 use pointsman_core::retry::RetryBudget;
@@ -65,6 +66,8 @@ pub struct ServiceState {
     pub turn: Arc<AtomicU64>,
     /// Bounds retries.
     pub budget: Arc<RetryBudget>,
+    /// Which node keys belong to, where it keeps owners.
+    pub owners: Option<Arc<OwnerTable>>,
 }
 
 impl ServiceState {

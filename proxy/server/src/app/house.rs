@@ -12,7 +12,7 @@ use pointsman_host::{Host, HostOptions};
 use tokio::sync::mpsc;
 
 use super::upgrade::Heir;
-use super::{Failure, RunArgs, certificates, colour, doors, failed, gauges, privileges, room};
+use super::{Failure, RunArgs, certificates, colour, doors, failed, gauges, owners, privileges, room};
 use crate::access_log::AccessLog;
 use crate::admin::{self, AdminParts, Entrance, Ready};
 use crate::audit::{Audit, Unwritable};
@@ -93,6 +93,7 @@ impl House {
         }
         let world: WorldCell = Arc::new(ArcSwap::from_pointee(world));
         gauges::at_each_scrape(&metrics, &world);
+        owners::sweep(&world);
         let log = AccessLog::start(&plan.access_log, &metrics).map_err(|e| failed(&e))?;
         let workers = Arc::new(Workers::start(threads, &world, &metrics, &log).map_err(|e| failed(&e))?);
         let house = Self {

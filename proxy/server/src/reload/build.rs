@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pointsman_config::plan::{self, Plan, PolicySource};
 use pointsman_core::cluster::membership::{Member, Membership, Standing};
 use pointsman_core::cluster::node::{Incarnation, Node, NodeSpec, Source};
+use pointsman_core::owners::OwnerTable;
 use pointsman_core::pick::picker::Picker;
 use pointsman_core::pick::policy::Policy;
 use pointsman_core::rate::RateLimiter;
@@ -190,15 +191,7 @@ impl Builder<'_> {
     }
 
     fn service(&self, service: &plan::Service, ready: &InForce, feed: &Arc<Feed>) -> Service {
-        let kept = self.previous.and_then(|world| world.services.get(&service.name)).map(|old| Arc::clone(&old.state));
-        let state = kept.filter(|state| Arc::ptr_eq(&state.feed, feed)).unwrap_or_else(|| {
-            Arc::new(ServiceState {
-                name: service.name.as_str().into(),
-                feed: Arc::clone(feed),
-                turn: Arc::default(),
-                budget: Arc::new(RetryBudget::new()),
-            })
-        });
+        let state = self.state(service, feed);
         let sandboxed = || -> Arc<dyn Policy> { Arc::clone(&ready.policy) as _ };
         let policy = self.instead.and_then(|instead| instead(service)).unwrap_or_else(sandboxed);
         Service {
@@ -210,6 +203,23 @@ impl Builder<'_> {
         }
     }
 
+    /// What the service kept under the configuration before, as long as it has the same feed.
+    fn state(&self, service: &plan::Service, feed: &Arc<Feed>) -> Arc<ServiceState> {
+        let old = self.previous.and_then(|world| world.services.get(&service.name)).map(|old| &old.state);
+        let old = old.filter(|state| Arc::ptr_eq(&state.feed, feed));
+        let owners = service.owners.as_ref().map(|rules| owners(rules, old.and_then(|old| old.owners.as_ref())));
+        if let Some(old) = old.filter(|old| old.owners.is_some() == owners.is_some()) {
+            return Arc::clone(old);
+        }
+        Arc::new(ServiceState {
+            name: old.map_or_else(|| service.name.as_str().into(), |old| Arc::clone(&old.name)),
+            feed: Arc::clone(feed),
+            turn: old.map(|old| Arc::clone(&old.turn)).unwrap_or_default(),
+            budget: old.map_or_else(|| Arc::new(RetryBudget::new()), |old| Arc::clone(&old.budget)),
+            owners,
+        })
+    }
+
     /// Buckets go on where they stand, unless the rule has changed.
     fn rate(&self, service: &plan::Service) -> Option<Arc<RateLimiter>> {
         let rule = service.rate.as_ref()?;
@@ -217,6 +227,14 @@ impl Builder<'_> {
         let kept = old.filter(|old| old.plan.rate.as_ref() == Some(rule)).and_then(|old| old.rate.clone());
         Some(kept.unwrap_or_else(|| Arc::new(RateLimiter::new(rule))))
     }
+}
+
+/// Owners that are known stay, under the bounds of the new configuration.
+fn owners(rules: &plan::Owners, known: Option<&Arc<OwnerTable>>) -> Arc<OwnerTable> {
+    let (capacity, ttl) = (rules.capacity as usize, rules.ttl);
+    let Some(table) = known else { return Arc::new(OwnerTable::new(capacity, ttl)) };
+    table.configure(capacity, ttl);
+    Arc::clone(table)
 }
 
 /// What to do about settings that are refused: where another policy was uploaded under this name, that is what is wrong.

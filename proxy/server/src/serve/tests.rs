@@ -162,6 +162,7 @@ impl House {
             feed: Arc::new(Feed::new(cell)),
             turn: Arc::new(AtomicU64::new(0)),
             budget: Arc::new(RetryBudget::new()),
+            owners: None,
         });
         let metrics = Arc::new(Metrics::new());
         let world = Arc::new(ArcSwap::from_pointee(world(1, lane, &plan, &state, &metrics, policy)));
