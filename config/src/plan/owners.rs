@@ -57,6 +57,16 @@ pub enum Learn {
     Response(KeyRule),
 }
 
+impl Learn {
+    /// The rule, if it is one of requests.
+    pub fn of_request(&self) -> Option<&KeyRule> {
+        match self {
+            Self::Request(rule) => Some(rule),
+            Self::Response(_) => None,
+        }
+    }
+}
+
 /// What becomes of a request whose key has no owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum OnUnknown {

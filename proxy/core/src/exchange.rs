@@ -15,10 +15,15 @@ use crate::cluster::membership::Membership;
 use crate::cluster::node::{Incarnation, Node};
 use crate::facts::{HeaderValue, RequestFacts, is_idempotent, is_safe};
 use crate::key::{self, Reading, Trouble};
+use crate::owners::{Owner, Waiting};
 use crate::pick::picker::{By, Decision, Picker};
 use crate::pick::policy::{Ask, KeyNeed};
 use crate::rate::RateLimiter;
 use crate::retry::{self, RetryBudget};
+
+mod owning;
+
+pub use owning::Owning;
 
 pub use crate::pick::reason::Reason;
 pub use crate::retry::{Failure, FailureClass};
@@ -75,8 +80,8 @@ pub enum Action {
 /// What ends a wait before its time is over.
 #[derive(Debug)]
 pub enum WaitsFor<'a> {
-    /// A membership that is newer than this version.
-    Change(u64),
+    /// A membership that is newer than this version, or, where that is said, one of the request's keys to change hands.
+    Change(u64, Option<&'a Waiting>),
     /// A permit of the node that was picked ([`InFlight::poll`]).
     Permit(&'a InFlight),
 }
@@ -86,6 +91,8 @@ pub enum WaitsFor<'a> {
 pub struct Scene<'a, F> {
     /// Asks the policy.
     pub picker: &'a Picker,
+    /// Whom keys belong to, where the service keeps owners.
+    pub owners: Option<Owning<'a>>,
     /// How the key is pulled out.
     pub key: Option<&'a KeyRule>,
     /// The places in bodies that rules name.
@@ -113,7 +120,8 @@ pub struct Scene<'a, F> {
 /// One request under way.
 ///
 /// Holds: never the same incarnation twice; never more attempts than the rule; a request that is not idempotent is
-/// sent at most once; every chain of steps ends, since each one uses up an attempt or the time to wait.
+/// sent at most once; every chain of steps ends, since each one uses up an attempt or the time to wait; where a key of it has
+/// an owner that may take it, nobody else is sent it.
 #[derive(Debug)]
 pub struct Exchange {
     /// None before the first question, and after one that nobody was to serve.
@@ -129,13 +137,15 @@ pub struct Exchange {
     failure: Option<FailureClass>,
     /// Whether it is within its rate, once that was counted.
     admitted: Option<Result<(), Duration>>,
+    /// Whose the request's key is, where it goes to the key's owner.
+    owner: Option<Owner>,
 }
 
 /// What is waited for.
 #[derive(Debug)]
 enum Wait {
-    /// A membership newer than this.
-    Change(u64),
+    /// A membership newer than this, or a key that changes hands.
+    Change(u64, Option<Box<Waiting>>),
     /// A permit for this attempt, since then.
     Permit(Box<Attempt>, Duration),
 }
@@ -153,6 +163,7 @@ impl Exchange {
             queue_until: None,
             failure: None,
             admitted: None,
+            owner: None,
         }
     }
 
@@ -161,10 +172,15 @@ impl Exchange {
         self.attempts
     }
 
+    /// The epoch of the owner that the request goes to, if it goes to one.
+    pub fn owner_epoch(&self) -> Option<u16> {
+        self.owner.map(|owner| owner.epoch)
+    }
+
     /// What ends the wait that the last step asked for, if it asked for one.
     pub fn waits_for(&self) -> Option<WaitsFor<'_>> {
         self.waits.as_ref().map(|wait| match wait {
-            Wait::Change(version) => WaitsFor::Change(*version),
+            Wait::Change(version, keys) => WaitsFor::Change(*version, keys.as_deref()),
             Wait::Permit(attempt, _) => WaitsFor::Permit(&attempt.in_flight),
         })
     }
@@ -197,10 +213,16 @@ impl Exchange {
 
     fn wake<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, now: Duration) -> Action {
         match self.waits.take() {
-            Some(Wait::Change(version)) if scene.members.load().version() == version => {
-                self.wait(Wait::Change(version), self.park_until, Reason::Parked, now)
+            Some(Wait::Change(version, keys))
+                if scene.members.load().version() == version && keys.as_ref().is_none_or(|keys| !keys.is_over()) =>
+            {
+                self.wait(Wait::Change(version, keys), self.park_until, Reason::Parked, now)
             }
             Some(Wait::Permit(attempt, since)) => match attempt.in_flight.permit() {
+                Permit::Held if !self.still_right(scene, now) => {
+                    drop(attempt);
+                    self.ask(scene, now)
+                }
                 Permit::Held => self.connect(Attempt { waited: Some(now.saturating_sub(since)), ..*attempt }),
                 Permit::Waits => self.wait(Wait::Permit(attempt, since), self.queue_until, Reason::QueueTimeout, now),
                 Permit::Away => self.ask(scene, now),
@@ -220,24 +242,37 @@ impl Exchange {
     }
 
     fn ask<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, now: Duration) -> Action {
+        if let Some(owning) = scene.owners {
+            return self.ask_owner(scene, owning, now);
+        }
         let membership = scene.members.load();
-        if membership.desperate() && scene.all_down != AllDown::TryAnyWrites && !is_safe(scene.facts.method()) {
-            // Nobody knows what a node that fails its checks does with it.
+        if !open(scene, &membership) {
             return self.give_up(Reason::NoNode);
         }
-        let turn = *self.turn.get_or_insert_with(|| scene.turn.fetch_add(1, Ordering::Relaxed));
-        let decision = self.decide(turn, scene, &membership, now);
-        if !matches!(decision, Decision::Node { .. }) {
-            self.give_back(turn, scene.turn);
-        }
-        match decision {
+        match self.question(scene, &membership, None, now) {
             Decision::Node { index, by, .. } => match membership.get(index) {
                 Some(member) => self.enter(&member.node, membership.version(), by, scene.limits, now),
                 None => self.give_up(Reason::NoNode),
             },
-            Decision::Park(milliseconds) => self.park(membership.version(), milliseconds, now),
+            Decision::Park(milliseconds) => self.park(membership.version(), milliseconds, None, now),
             Decision::Refuse(reason) => self.give_up(reason),
         }
+    }
+
+    /// Asks the policy. `owner`: index of the key's, where it is to know.
+    fn question<F: RequestFacts>(
+        &mut self,
+        scene: &Scene<'_, F>,
+        membership: &Arc<Membership>,
+        owner: Option<u32>,
+        now: Duration,
+    ) -> Decision {
+        let turn = *self.turn.get_or_insert_with(|| scene.turn.fetch_add(1, Ordering::Relaxed));
+        let decision = self.decide(turn, scene, membership, owner, now);
+        if !matches!(decision, Decision::Node { .. }) {
+            self.give_back(turn, scene.turn);
+        }
+        decision
     }
 
     /// A request that nobody is to serve, or not yet, uses up no turn: else the node whose turn it was misses one. Where
@@ -255,6 +290,7 @@ impl Exchange {
         turn: u64,
         scene: &Scene<'_, F>,
         membership: &Arc<Membership>,
+        owner: Option<u32>,
         now: Duration,
     ) -> Decision {
         let needs = scene.picker.needs();
@@ -273,7 +309,7 @@ impl Exchange {
             now_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             key_hash: key.as_deref().map(key::stable_hash),
             key: key.as_deref().filter(|_| needs.key >= KeyNeed::Text),
-            owner: None,
+            owner,
             headers: (!needs.headers.is_empty()).then_some(&headers[..]),
             attempt: self.attempts + 1,
             tried: &tried,
@@ -302,14 +338,15 @@ impl Exchange {
         Action::Connect(attempt)
     }
 
-    fn park(&mut self, version: u64, milliseconds: u32, now: Duration) -> Action {
+    /// `keys`: ends the wait, too.
+    fn park(&mut self, version: u64, milliseconds: u32, keys: Option<Waiting>, now: Duration) -> Action {
         // A response is there already: passing it on serves the client better than waiting for another.
         if matches!(self.failure, Some(FailureClass::Status(_))) {
             return Action::PassOn;
         }
         let wanted = now + Duration::from_millis(milliseconds.into()).min(LONGEST_PARK);
         let until = *self.park_until.get_or_insert(wanted);
-        self.wait(Wait::Change(version), Some(until), Reason::Parked, now)
+        self.wait(Wait::Change(version, keys.map(Box::new)), Some(until), Reason::Parked, now)
     }
 
     /// The client hears of the failure that happened, not of why there was no further attempt.
@@ -323,6 +360,12 @@ impl Exchange {
             Some(FailureClass::Malformed) => Action::Answer(Reason::Malformed),
         }
     }
+}
+
+/// Whether the nodes that may be picked may take this request. Nobody knows what a node that fails its checks does with
+/// one that may change something.
+fn open<F: RequestFacts>(scene: &Scene<'_, F>, membership: &Membership) -> bool {
+    !membership.desperate() || scene.all_down == AllDown::TryAnyWrites || is_safe(scene.facts.method())
 }
 
 fn text<'f>(facts: &'f impl RequestFacts, name: &str) -> Option<&'f str> {

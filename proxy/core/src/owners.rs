@@ -14,15 +14,20 @@ use std::time::Duration;
 use crate::cluster::node::Incarnation;
 use lives::Lives;
 use shard::{Shard, Vacancy};
+use sink::Told;
 use table::{Entry, Hash};
 
 pub mod decide;
 mod lives;
 mod shard;
+mod sink;
 pub mod snapshot;
 mod table;
+mod waiting;
 
 pub use lives::{Life, LifeId};
+pub use sink::{Change, Sink};
+pub use waiting::Waiting;
 
 /// Bytes of a key at most.
 pub const LONGEST_KEY: usize = 256;
@@ -89,6 +94,7 @@ pub struct OwnerTable {
     capacity: AtomicUsize,
     ttl: AtomicU32,
     counts: Counts,
+    told: Told,
 }
 
 impl OwnerTable {
@@ -104,6 +110,7 @@ impl OwnerTable {
             capacity: AtomicUsize::new(0),
             ttl: AtomicU32::new(0),
             counts: Counts::default(),
+            told: Told::default(),
         };
         table.configure(capacity, ttl);
         table
@@ -129,6 +136,11 @@ impl OwnerTable {
     /// What happened so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Whom every change is told from now on.
+    pub fn tell(&self, sink: Option<Arc<dyn Sink>>) {
+        self.told.set(sink);
     }
 
     /// Which node an owner is, and how many keys it owns.
@@ -169,18 +181,22 @@ impl OwnerTable {
     /// Gives a key the owner of another: `ClOrdID` the owner of `OrigClOrdID`, so that a chain of replacements stays at one
     /// node. Each key of a chain has its own time to live. `None`: the other has no owner.
     pub fn alias(&self, key: &str, known: &str, now: Duration) -> Option<Claim> {
-        let owner = self.find(known, now)?;
+        Some(self.share(key, self.find(known, now)?, now))
+    }
+
+    /// Gives a key this owner of another, unless it has one.
+    pub fn share(&self, key: &str, owner: Owner, now: Duration) -> Claim {
         if key.len() > LONGEST_KEY {
             count(&self.counts.refused, 1);
-            return Some(Claim::Refused);
+            return Claim::Refused;
         }
-        Some(self.claim_for(key, owner.life, owner.epoch, second(now), second(now)))
+        self.claim_for(key, owner.life, owner.epoch, second(now), second(now))
     }
 
     /// Nobody will ask for the key again.
     pub fn release(&self, key: &str, now: Duration) -> Option<Owner> {
         let hash = self.hash(key);
-        let entry = self.shard(hash).remove(hash)?;
+        let entry = self.shard(hash).remove(hash, |key| self.told.released(key))?;
         self.gone(entry);
         let owner = self.known(entry, second(now))?;
         count(&self.counts.released, 1);
@@ -191,7 +207,7 @@ impl OwnerTable {
     pub fn reassign(&self, key: &str, node: &str, incarnation: Incarnation, now: Duration) -> Option<Owner> {
         let hash = self.hash(key);
         let to = self.lives.intern(node, incarnation)?;
-        let (from, entry) = self.shard(hash).give(hash, to)?;
+        let (from, entry) = self.shard(hash).give(hash, to, self.owned())?;
         self.moved(from, to, 1);
         self.known(entry, second(now))
     }
@@ -201,7 +217,7 @@ impl OwnerTable {
     pub fn take_over(&self, key: &str, from: Owner, node: &str, incarnation: Incarnation, now: Duration) -> Claim {
         let Some(to) = self.lives.intern(node, incarnation) else { return Claim::Refused };
         let (hash, second) = (self.hash(key), second(now));
-        match self.shard(hash).give_if(hash, (from.life, from.epoch), to) {
+        match self.shard(hash).give_if(hash, (from.life, from.epoch), to, self.owned()) {
             Some(Ok(entry)) => {
                 self.moved(from.life, to, 1);
                 Claim::New(Owner { life: entry.life, epoch: entry.epoch, idle: Duration::ZERO })
@@ -222,7 +238,7 @@ impl OwnerTable {
         let Some(to) = self.lives.intern(node, incarnation) else { return 0 };
         let mut moved = 0;
         for life in self.lives.of(from).into_iter().filter(|life| *life != to) {
-            let given: usize = self.shards.iter().map(|shard| shard.give_all(life, to)).sum();
+            let given: usize = self.shards.iter().map(|shard| shard.give_all(life, to, self.owned())).sum();
             self.moved(life, to, given);
             moved += given;
         }
@@ -262,7 +278,8 @@ impl OwnerTable {
         }
         let reserved = self.reserve();
         let entry = Entry { life, epoch, seen };
-        match shard.insert(hash, key, entry, oldest, if reserved { Vacancy::Free } else { Vacancy::Evict }) {
+        let vacancy = if reserved { Vacancy::Free } else { Vacancy::Evict };
+        match shard.insert(hash, (key, entry), oldest, vacancy, self.owned()) {
             shard::Insert::Held(entry) => {
                 self.give_back(reserved);
                 self.known(entry, second).map_or(Claim::Refused, Claim::Held)
@@ -286,6 +303,11 @@ impl OwnerTable {
                 Claim::Refused
             }
         }
+    }
+
+    /// Tells that a key is this one's.
+    fn owned(&self) -> impl Fn(&str, Entry) {
+        |key, entry| self.told.owned(&self.lives, key, entry)
     }
 
     /// Counts one more, if there may be one more.

@@ -15,6 +15,7 @@ pub mod fuzz;
 pub mod hand_over;
 pub mod head;
 pub mod options;
+pub mod reply;
 pub mod socket;
 pub mod stream;
 pub mod traffic;

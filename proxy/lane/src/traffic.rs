@@ -3,7 +3,7 @@
 //!
 //! A connection calls, in this order, for each request that it reads:
 //! [`Traffic::begin`] -> [`Trip::hands_over`] -> [`Trip::answers`] -> [`Trip::wants_body`], [`Trip::body`] for each piece -> [`Trip::step`] with `Start` -> for each attempt [`Trip::timeouts`], [`Trip::drops`] and
-//! [`Trip::request_lines`], [`Trip::sending`], and [`Trip::step`] with what went wrong -> [`Trip::reply_lines`], [`Trip::page`] or
+//! [`Trip::request_lines`], [`Trip::sending`], and [`Trip::step`] with what went wrong -> [`Trip::replied`], [`Trip::reply_lines`], [`Trip::page`] or
 //! [`Trip::flaw_page`] ->
 //! [`Trip::finish`] (after a 101 with [`Trip::tunnel`], [`Trip::passed`] and [`Trip::poll_leave`] before), exactly once, also when the client has gone. Only a connection whose task is dropped (a worker
 //! that is stopped) drops its trip without that.
@@ -19,6 +19,7 @@ use pointsman_core::facts::RequestFacts;
 pub use crate::facts::Facts;
 pub use crate::flaw::Flaw;
 pub use crate::hand_over::HandOver;
+pub use crate::reply::Reply;
 pub use crate::stream::Peer;
 
 /// Decides about requests. One value serves all connections and worker threads.
@@ -108,6 +109,21 @@ pub trait Trip: Send + 'static {
     fn sending(&mut self, facts: &Facts<'_>, head: &[u8]) {
         let _ = (facts, head);
     }
+
+    /// The node answered, and its response is passed on. Called once, before a byte of it goes to the client. True: the trip
+    /// wants to see the body, too.
+    fn replied(&mut self, reply: &Reply<'_>) -> bool {
+        let _ = reply;
+        false
+    }
+
+    /// The next bytes of the response's body, before they go to the client; called where [`Trip::replied`] wanted it.
+    fn reply_body(&mut self, bytes: &[u8]) {
+        let _ = bytes;
+    }
+
+    /// That was the whole body; its end has not yet gone to the client.
+    fn reply_over(&mut self) {}
 
     /// Whether a field of the node's response is left out of what the client gets; `name` as sent, in any case.
     fn reply_drops(&self, name: &[u8]) -> bool {

@@ -19,6 +19,7 @@ mod clients;
 mod families;
 mod histogram;
 mod nodes;
+mod owners;
 mod process;
 mod rows;
 mod service;
@@ -28,6 +29,7 @@ pub use admin::AdminMetrics;
 pub use clients::ClientMetrics;
 use families::{count_alone, counters, gauges, register};
 pub use nodes::NodeGauges;
+pub use owners::OwnerMetrics;
 use process::ProcessMetrics;
 use rows::{counter, family, gauge, histogram};
 pub use service::{OpenTunnel, ServiceMetrics};
@@ -325,7 +327,9 @@ impl Collector for SharedServices {
         }
         for p in policies.iter().filter(|p| p.service != NO_SERVICE) {
             let (service, policy) = (p.service.as_str(), p.policy.as_str());
-            rows[5].push(counter(picks, &[service, policy, "policy", ""], p.by_policy.load(Ordering::Relaxed)));
+            for (by, count) in [("policy", &p.by_policy), ("owner", &p.by_owner), ("primary", &p.by_primary)] {
+                rows[5].push(counter(picks, &[service, policy, by, ""], count.load(Ordering::Relaxed)));
+            }
             rows[5].extend(
                 p.by_fallback.read().map(|(fault, n)| counter(picks, &[service, policy, "fallback", fault], n)),
             );

@@ -102,6 +102,12 @@ fn explain(why: Why<'_>) -> Text {
         Reason::OwnerDown => {
             text(503, "owner-down", "the node that this key belongs to is down, and no other may serve it", LATER)
         }
+        Reason::OwnerUnknown => {
+            text(503, "owner-unknown", "no node is known that this key belongs to, and no other may serve it", LATER)
+        }
+        Reason::OwnerGone => {
+            text(503, "owner-gone", "the node that this key belongs to is not there, and no other may serve it", LATER)
+        }
         Reason::Policy { status, reason } => text(
             *status,
             "policy",
@@ -111,7 +117,7 @@ fn explain(why: Why<'_>) -> Text {
         Reason::Fault(fault) => {
             text(503, "policy-fault", format!("the routing policy failed ({})", fault.label()), LATER)
         }
-        Reason::Parked => text(503, "parked", "the node that this key belongs to did not come back in time", LATER),
+        Reason::Parked => text(503, "parked", "no node that this key may go to came in time", LATER),
         Reason::RateLimited { .. } => text(
             429,
             "rate-limited",
@@ -189,6 +195,8 @@ mod tests {
             Reason::NoRoute,
             Reason::NoNode,
             Reason::OwnerDown,
+            Reason::OwnerUnknown,
+            Reason::OwnerGone,
             policy,
             Reason::Parked,
             Reason::RateLimited { retry_after: 3 },

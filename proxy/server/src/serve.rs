@@ -40,6 +40,7 @@ mod identity;
 mod manner;
 mod mirror;
 mod outcome;
+mod owned;
 mod remark;
 mod reserve;
 mod scene;

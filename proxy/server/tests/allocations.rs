@@ -81,7 +81,11 @@ const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Le
 /// What clients get of it: the route sets a field anew, after the others.
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\ncontent-type: text/plain\r\n\r\n0123456789";
 /// Each is a service of its own, with and without a key.
-const POLICIES: [&str; 4] = ["round-robin", "least-connections", "customer-modulo", "consistent-hash"];
+const POLICIES: [&str; 5] = ["round-robin", "least-connections", "customer-modulo", "consistent-hash", OWNED];
+/// By round robin, but that keys have owners.
+const OWNED: &str = "owned";
+const OWNERS: &str =
+    ", owners: { claim: behind, learn: [{ request: { header: x-customer-id } }, { response: { header: x-order } }] }";
 
 /// What each route changes on the way.
 const CHANGES: &str = "rewrite: { prefix: /inner }, request_headers: { set: { x-env: prod }, remove: [accept] }, \
@@ -127,8 +131,9 @@ fn proxy(folder: &Path) -> SocketAddr {
     for policy in POLICIES {
         let nodes: Vec<String> = (1..3).map(|n| format!("{{ id: n{n}, ordinal: {n}, address: {} }}", node())).collect();
         let nodes = nodes.join(", ");
-        let _ =
-            writeln!(yaml, "  {policy}: {{ policy: {policy}, key: {{ header: x-customer-id }}, nodes: [{nodes}] }}");
+        let (used, owners) = if policy == OWNED { ("round-robin", OWNERS) } else { (policy, "") };
+        let key = "key: { header: x-customer-id }";
+        let _ = writeln!(yaml, "  {policy}: {{ policy: {used}, {key}, nodes: [{nodes}]{owners} }}");
     }
     yaml.push_str("routes:\n");
     for policy in POLICIES {

@@ -21,6 +21,8 @@ mod forwarding;
 mod limits;
 #[path = "whole/mirror.rs"]
 mod mirror;
+#[path = "whole/owners.rs"]
+mod owners;
 #[path = "whole/puppet.rs"]
 mod puppet;
 #[path = "whole/registry.rs"]

@@ -1,4 +1,4 @@
-//! The section is not in force yet, but checked and planned: here the plan is read past the refusal.
+//! The section as it is planned. `primary` is not in force yet, so the plan is read past that refusal.
 
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pointsman_config::plan::KeyRule;
+use pointsman_config::plan::{KeyRule, Learn};
 
 use super::{Exchange, Scene};
 use crate::facts::RequestFacts;
@@ -17,7 +17,10 @@ impl<'a, F> Scene<'a, F> {
 
     /// Every rule that is asked about this request.
     fn rules(&self) -> impl Iterator<Item = &'a KeyRule> {
-        self.key().into_iter()
+        let owners = self.owners.map(|owning| owning.plan);
+        let find = owners.into_iter().flat_map(|owners| &owners.find);
+        let learn = owners.into_iter().flat_map(|owners| &owners.learn).filter_map(Learn::of_request);
+        self.key().into_iter().chain(find).chain(learn)
     }
 }
 

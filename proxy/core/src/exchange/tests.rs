@@ -1,15 +1,17 @@
 use std::fmt::Write;
 
-use pointsman_config::plan::{AllDown, KeySource, Limits, NoKey, RetryOn};
+use pointsman_config::plan::{AllDown, KeySource, Limits, NoKey, Owners, RetryOn};
 use proptest::prelude::*;
 
 use super::*;
 use crate::cluster::membership::Member;
 use crate::cluster::membership::Standing::{self, Down, Up};
 use crate::facts::Plain;
+use crate::owners::OwnerTable;
 use crate::pick::policy::{Fault, Needs, Policy, Verdict};
 use crate::pick::scripted::{Scripted, membership, node};
 
+mod owners;
 mod properties;
 mod queue;
 mod timeline;
@@ -17,6 +19,7 @@ mod timeline;
 /// A service of which a test turns every knob, and one request to it.
 struct Stage {
     picker: Picker,
+    owners: Option<(Arc<OwnerTable>, Owners)>,
     key: Option<KeyRule>,
     retry: Retry,
     budget: RetryBudget,
@@ -37,6 +40,7 @@ impl Stage {
         let policy: Arc<dyn Policy> = Arc::clone(policy) as _;
         Self {
             picker: Picker::new(policy, None),
+            owners: None,
             key: None,
             retry: Retry { attempts, on: EVERYTHING.to_vec(), budget: None, timeout: None },
             budget: RetryBudget::new(),
@@ -57,6 +61,7 @@ impl Stage {
     fn step(&mut self, event: Event, milliseconds: u64) -> &Action {
         let scene = Scene {
             picker: &self.picker,
+            owners: self.owners.as_ref().map(|(table, plan)| Owning { table, plan }),
             key: self.key.as_ref(),
             places: &[],
             retry: &self.retry,
@@ -142,6 +147,7 @@ fn a_turn_that_others_have_passed_is_not_given_back() {
     stage.publish(1, &[(node(1), Up)]);
     let scene = Scene {
         picker: &stage.picker,
+        owners: None,
         key: None,
         places: &[],
         retry: &stage.retry,

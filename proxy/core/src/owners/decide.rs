@@ -1,6 +1,6 @@
 //! What an owner, or that there is none, means for a request.
 
-use pointsman_config::plan::{BoundTo, OnGone, OnUnknown};
+use pointsman_config::plan::{BoundTo, OnGone, OnUnknown, Owners};
 
 use super::{Life, Owner, OwnerTable};
 use crate::cluster::membership::{Member, Membership};
@@ -33,32 +33,43 @@ pub struct Rules {
     pub bound_to: BoundTo,
 }
 
+impl From<&Owners> for Rules {
+    fn from(plan: &Owners) -> Self {
+        Self { on_unknown: plan.on_unknown, on_gone: plan.on_gone, bound_to: plan.bound_to }
+    }
+}
+
 impl Rules {
     /// What is done with a request whose key has this owner in this membership. No primary that may take requests where
-    /// one is wanted: it waits for one.
-    pub fn course(self, table: &OwnerTable, owner: Option<Owner>, membership: &Membership) -> Course {
+    /// one is wanted: it waits for one. `open`: whether nodes that may be picked may take this request at all.
+    pub fn course(self, table: &OwnerTable, owner: Option<Owner>, membership: &Membership, open: bool) -> Course {
         let Some(owner) = owner else {
             return match self.on_unknown {
                 OnUnknown::Hash => Course::Policy,
-                OnUnknown::Primary => primary(membership),
+                OnUnknown::Primary => primary(membership, open),
                 OnUnknown::Park => Course::Park,
                 OnUnknown::Refuse => Course::Unknown,
             };
         };
-        let index = self.index_of(&table.life(owner), membership);
-        let serves = |index: &u32| membership.get(*index).is_some_and(Member::eligible);
+        let index = self.index_in(table, owner, membership);
+        let serves = |index: &u32| open && membership.get(*index).is_some_and(Member::eligible);
         if let Some(index) = index.filter(serves) {
             return Course::Owner(index);
         }
         match self.on_gone {
-            OnGone::Primary => primary(membership),
+            OnGone::Primary => primary(membership, open),
             OnGone::Policy => Course::Policy,
             OnGone::Park => Course::Park,
             OnGone::Refuse => Course::Gone,
         }
     }
 
-    /// Where the owner stands in a membership, if it does.
+    /// Where an owner stands in a membership, if it does.
+    pub fn index_in(self, table: &OwnerTable, owner: Owner, membership: &Membership) -> Option<u32> {
+        table.lives.with(owner.life, |life| self.index_of(life, membership))
+    }
+
+    /// Where a life stands in a membership, if it does.
     pub fn index_of(self, life: &Life, membership: &Membership) -> Option<u32> {
         let same = membership.index_of(life.incarnation);
         // Which life a snapshot meant nobody knows; its nodes were told to be there when it was taken in.
@@ -70,7 +81,7 @@ impl Rules {
     }
 }
 
-fn primary(membership: &Membership) -> Course {
-    let serves = |index: &u32| membership.get(*index).is_some_and(Member::eligible);
+fn primary(membership: &Membership, open: bool) -> Course {
+    let serves = |index: &u32| open && membership.get(*index).is_some_and(Member::eligible);
     membership.primary().filter(serves).map_or(Course::Park, Course::Primary)
 }

@@ -81,6 +81,11 @@ impl Lives {
         Arc::clone(&self.known.load().list[id.0 as usize])
     }
 
+    /// The same to look at: requests for the keys of one node need not count its readers.
+    pub(super) fn with<R>(&self, id: LifeId, look: impl FnOnce(&Life) -> R) -> R {
+        look(&self.known.load().list[id.0 as usize])
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Life>> {
         self.known.load().list.clone()
     }

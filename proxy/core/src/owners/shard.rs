@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::lives::LifeId;
 use super::table::{Entry, Hash, Place, Table};
+use super::waiting::{Bench, Waiter};
 
 /// Bytes of a key that lie beside its slot; of a longer one all lie elsewhere.
 const INLINE: usize = 36;
@@ -51,6 +52,7 @@ struct Writer {
     live: usize,
     /// Slots that are not empty: taken or left.
     used: usize,
+    bench: Bench,
 }
 
 impl Shard {
@@ -69,56 +71,112 @@ impl Shard {
         self.table.load().find(hash).map(|(_, entry)| entry)
     }
 
-    /// `oldest`: who was seen before is past its time, and gives way as if it were not there.
-    pub(super) fn insert(&self, hash: Hash, key: &str, entry: Entry, oldest: u32, vacancy: Vacancy) -> Insert {
+    /// Writes under the lock; whoever waits for this key, or for any where none is named, is woken after it.
+    fn write<R>(&self, hash: Option<Hash>, write: impl FnOnce(&mut Writer) -> R) -> R {
         let mut writer = self.writer.lock();
-        let table = self.roomy(&mut writer);
-        let Some(place) = table.place(hash) else { return Insert::Full };
-        let mut pushed_out = [None, None];
-        let (at, again) = match place {
-            Place::At(at) => {
-                let Some((_, held)) = table.at(at) else { return Insert::Full };
-                if held.seen >= oldest {
-                    return Insert::Held(held);
+        let written = write(&mut writer);
+        let woken = writer.bench.take(hash);
+        drop(writer);
+        woken.iter().for_each(|waiter| waiter.wake());
+        written
+    }
+
+    /// `oldest`: who was seen before is past its time, and gives way as if it were not there. `tell` hears of it before
+    /// anybody else can change it.
+    pub(super) fn insert(
+        &self,
+        hash: Hash,
+        (key, entry): (&str, Entry),
+        oldest: u32,
+        vacancy: Vacancy,
+        tell: impl FnOnce(&str, Entry),
+    ) -> Insert {
+        self.write(Some(hash), |writer| {
+            let table = self.roomy(writer);
+            let Some(place) = table.place(hash) else { return Insert::Full };
+            let mut pushed_out = [None, None];
+            let (at, again) = match place {
+                Place::At(at) => {
+                    let Some((_, held)) = table.at(at) else { return Insert::Full };
+                    if held.seen >= oldest {
+                        return Insert::Held(held);
+                    }
+                    pushed_out[0] = Some((held, true));
+                    writer.remove(&table, at);
+                    (at, true)
                 }
-                pushed_out[0] = Some((held, true));
-                writer.remove(&table, at);
-                (at, true)
+                Place::Free(at) => (at, false),
+            };
+            if vacancy == Vacancy::Evict && pushed_out[0].is_none() {
+                let Some((victim, held)) = idlest(&table, hash) else { return Insert::Full };
+                pushed_out[1] = Some((held, held.seen < oldest));
+                writer.remove(&table, victim);
             }
-            Place::Free(at) => (at, false),
-        };
-        if vacancy == Vacancy::Evict && pushed_out[0].is_none() {
-            let Some((victim, held)) = idlest(&table, hash) else { return Insert::Full };
-            pushed_out[1] = Some((held, held.seen < oldest));
-            writer.remove(&table, victim);
-        }
-        writer.put(&table, at, again, hash, key, entry);
-        Insert::New { pushed_out }
+            writer.put(&table, at, again, hash, key, entry);
+            tell(key, entry);
+            Insert::New { pushed_out }
+        })
     }
 
-    pub(super) fn remove(&self, hash: Hash) -> Option<Entry> {
-        let mut writer = self.writer.lock();
-        let table = self.table.load();
-        let Some(Place::At(at)) = table.place(hash) else { return None };
-        let (_, entry) = table.at(at)?;
-        writer.remove(&table, at);
-        Some(entry)
+    pub(super) fn remove(&self, hash: Hash, tell: impl FnOnce(&str)) -> Option<Entry> {
+        self.write(Some(hash), |writer| {
+            let (table, at, entry) = self.held(hash)?;
+            tell(writer.text(at));
+            writer.remove(&table, at);
+            Some(entry)
+        })
     }
 
-    pub(super) fn give(&self, hash: Hash, to: LifeId) -> Option<(LifeId, Entry)> {
-        let _writer = self.writer.lock();
-        let table = self.table.load();
-        let Some(Place::At(at)) = table.place(hash) else { return None };
-        Some(table.give(at, to))
+    pub(super) fn give(&self, hash: Hash, to: LifeId, tell: impl FnOnce(&str, Entry)) -> Option<(LifeId, Entry)> {
+        self.write(Some(hash), |writer| {
+            let (table, at, _) = self.held(hash)?;
+            let (from, entry) = table.give(at, to);
+            tell(writer.text(at), entry);
+            Some((from, entry))
+        })
     }
 
     /// Gives a key to another if it still is whose it was. `Err`: it is this one's now; `None`: nobody's.
-    pub(super) fn give_if(&self, hash: Hash, from: (LifeId, u16), to: LifeId) -> Option<Result<Entry, Entry>> {
-        let _writer = self.writer.lock();
-        let table = self.table.load();
+    pub(super) fn give_if(
+        &self,
+        hash: Hash,
+        from: (LifeId, u16),
+        to: LifeId,
+        tell: impl FnOnce(&str, Entry),
+    ) -> Option<Result<Entry, Entry>> {
+        self.write(Some(hash), |writer| {
+            let (table, at, held) = self.held(hash)?;
+            if (held.life, held.epoch) != from {
+                return Some(Err(held));
+            }
+            let (_, entry) = table.give(at, to);
+            tell(writer.text(at), entry);
+            Some(Ok(entry))
+        })
+    }
+
+    /// For writers: where a key is, and whose.
+    fn held(&self, hash: Hash) -> Option<(Arc<Table>, usize, Entry)> {
+        let table = self.table.load_full();
         let Some(Place::At(at)) = table.place(hash) else { return None };
-        let (_, held) = table.at(at)?;
-        Some(if (held.life, held.epoch) == from { Ok(table.give(at, to).1) } else { Err(held) })
+        let (_, entry) = table.at(at)?;
+        Some((table, at, entry))
+    }
+
+    /// Waits for a key that has this owner to change hands; false: it has done so. Who was seen before `oldest` is past its
+    /// time, and no owner.
+    pub(super) fn join(&self, hash: Hash, owner: Option<(LifeId, u16)>, oldest: u32, waiter: &Arc<Waiter>) -> bool {
+        let mut writer = self.writer.lock();
+        let held = self.held(hash).filter(|(_, _, entry)| entry.seen >= oldest);
+        let unchanged = held.map(|(_, _, entry)| (entry.life, entry.epoch)) == owner;
+        if unchanged {
+            writer.bench.join(hash, waiter);
+        }
+        unchanged
+    }
+
+    pub(super) fn leave(&self, waiter: &Arc<Waiter>) {
+        self.writer.lock().bench.leave(waiter);
     }
 
     /// Bytes of memory that the shard takes.
@@ -128,15 +186,17 @@ impl Shard {
         self.table.load().bytes() + writer.texts.capacity() * size_of::<ArrayString<INLINE>>() + long
     }
 
-    pub(super) fn give_all(&self, from: LifeId, to: LifeId) -> usize {
-        let _writer = self.writer.lock();
-        let table = self.table.load();
-        let mut given = 0;
-        for at in (0..table.len()).filter(|at| table.at(*at).is_some_and(|(_, entry)| entry.life == from)) {
-            table.give(at, to);
-            given += 1;
-        }
-        given
+    pub(super) fn give_all(&self, from: LifeId, to: LifeId, tell: impl Fn(&str, Entry)) -> usize {
+        self.write(None, |writer| {
+            let table = self.table.load();
+            let mut given = 0;
+            for at in (0..table.len()).filter(|at| table.at(*at).is_some_and(|(_, entry)| entry.life == from)) {
+                let (_, entry) = table.give(at, to);
+                tell(writer.text(at), entry);
+                given += 1;
+            }
+            given
+        })
     }
 
     /// Forgets those of whom `out` says so; each is told to `gone`.
@@ -181,6 +241,7 @@ impl Shard {
                 filled.put(&next, to, false, hash, writer.text(at), entry);
             }
         }
+        filled.bench = std::mem::take(&mut writer.bench);
         *writer = filled;
         let next = Arc::new(next);
         self.table.store(Arc::clone(&next));

@@ -10,6 +10,8 @@ use super::*;
 use crate::cluster::membership::{Member, Membership, Standing};
 use crate::pick::scripted::node;
 
+mod telling;
+
 const TTL: Duration = Duration::from_secs(60);
 
 fn at(seconds: u64) -> Duration {
@@ -137,7 +139,7 @@ fn an_owner_is_asked_or_what_the_settings_say() {
     let up = members(&[(1, Standing::Up), (2, Standing::Up)], Some(1));
     let down = members(&[(1, Standing::Down), (2, Standing::Up)], Some(1));
     let nobody = members(&[(1, Standing::Down), (2, Standing::Down)], Some(1));
-    let course = |rules: Rules, key, members| rules.course(&table, find(key), members);
+    let course = |rules: Rules, key, members| rules.course(&table, find(key), members, true);
     assert_eq!(course(rules, "live", &up), Course::Owner(0));
     assert_eq!(course(rules, "earlier", &up), Course::Owner(0));
     assert_eq!(course(Rules { bound_to: BoundTo::Life, ..rules }, "earlier", &up), Course::Gone);

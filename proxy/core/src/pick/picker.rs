@@ -15,6 +15,10 @@ use crate::cluster::membership::Membership;
 pub enum By {
     /// The policy.
     Policy,
+    /// Nobody had to: the request's key has an owner.
+    Owner,
+    /// Nobody had to: the request's key has no owner that is there, and goes to the primary.
+    Primary,
     /// The fallback (round robin over the eligible nodes), because of this fault.
     Fallback(Fault),
 }

@@ -104,6 +104,8 @@ pub enum Fault {
     Stranger,
     /// It answered a node that may not be picked, or was tried already.
     Ineligible,
+    /// It answered another node than the owner of the key, which is there.
+    Strays,
     /// It answered something malformed (an absurd list, a status out of range).
     Malformed,
     /// It is quarantined and has no good version to go back to.
@@ -112,8 +114,16 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault, for registering metrics.
-    pub const ALL: [Self; 7] =
-        [Self::Trap, Self::Late, Self::Memory, Self::Stranger, Self::Ineligible, Self::Malformed, Self::Quarantined];
+    pub const ALL: [Self; 8] = [
+        Self::Trap,
+        Self::Late,
+        Self::Memory,
+        Self::Stranger,
+        Self::Ineligible,
+        Self::Strays,
+        Self::Malformed,
+        Self::Quarantined,
+    ];
 
     /// The metric label.
     pub fn label(self) -> &'static str {
@@ -123,6 +133,7 @@ impl Fault {
             Self::Memory => "memory",
             Self::Stranger => "stranger",
             Self::Ineligible => "ineligible",
+            Self::Strays => "strays",
             Self::Malformed => "malformed",
             Self::Quarantined => "quarantined",
         }

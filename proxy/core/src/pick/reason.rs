@@ -14,6 +14,10 @@ pub enum Reason {
     NoNode,
     /// The node that the key belongs to may not take it, and no other may.
     OwnerDown,
+    /// Its key has no owner, and only an owner may serve it.
+    OwnerUnknown,
+    /// Its key's owner may not take it, and no other may.
+    OwnerGone,
     /// The policy refused it.
     Policy {
         /// 400 to 599.

@@ -12,6 +12,7 @@ use crate::edit::{self, Coding};
 use crate::facts::Facts;
 use crate::head::Framing;
 use crate::options::Limits;
+use crate::reply::Reply;
 use crate::traffic::{Traffic, Trip};
 
 /// Size of the buffer for a long body: the most that one read takes. A client that does not read holds as much, and what its
@@ -31,6 +32,8 @@ pub(super) struct Download {
     pub(super) committed: bool,
     /// Whether the node lets the connection live.
     pub(super) keep: bool,
+    /// Whether the trip wants to see the body.
+    watched: bool,
 }
 
 impl Download {
@@ -111,11 +114,20 @@ impl<T: Trip> Work<T> {
     }
 
     fn stage_reply(&mut self, limits: &Limits) -> Result<(), Broke> {
-        match &mut self.download.body {
-            Some(body) => {
-                body.stage(&self.reply, &mut self.to_client, limits).map_err(|_| Broke::Node(FailureClass::Malformed))
-            }
-            None => Ok(()),
+        let Some(body) = &mut self.download.body else { return Ok(()) };
+        let staged = match self.trip.as_mut().filter(|_| self.download.watched) {
+            Some(trip) => body.stage_seen(&self.reply, &mut self.to_client, limits, |bytes| trip.reply_body(bytes)),
+            None => body.stage(&self.reply, &mut self.to_client, limits),
+        };
+        self.watched_whole();
+        staged.map_err(|_| Broke::Node(FailureClass::Malformed))
+    }
+
+    /// Tells the trip that the body which it wanted to see is over, if it is.
+    fn watched_whole(&mut self) {
+        if self.download.watched && self.download.is_over() {
+            self.download.watched = false;
+            self.trip.iter_mut().for_each(Trip::reply_over);
         }
     }
 
@@ -157,6 +169,8 @@ impl<T: Trip> Work<T> {
         self.close |= !self.upload.flow.ended || at.lane.traffic().draining();
         self.status = self.reply_head.status();
         let facts = Facts::new(&self.head, self.request.filled(), at.peer);
+        let reply = Reply::new(&self.reply_head, self.reply.filled());
+        self.download.watched = self.trip.as_mut().is_some_and(|trip| trip.replied(&reply));
         let trip = self.trip.as_ref();
         edit::response(
             &mut self.to_client.bytes,
@@ -201,6 +215,7 @@ impl<T: Trip> Work<T> {
             Some(body) => body.close(&mut self.to_client),
             None => false,
         };
+        self.watched_whole();
         if ended { Ok(()) } else { Err(Broke::Node(self.cut_class())) }
     }
 }

@@ -64,6 +64,17 @@ impl Flow {
 
     /// Moves what has been read into the outbox, as far as that makes one sensible write.
     pub(super) fn stage(&mut self, source: &Buffer, out: &mut Outbox, limits: &Limits) -> Result<(), Flaw> {
+        self.stage_seen(source, out, limits, |_| {})
+    }
+
+    /// The same; `see` is shown the payload.
+    pub(super) fn stage_seen(
+        &mut self,
+        source: &Buffer,
+        out: &mut Outbox,
+        limits: &Limits,
+        mut see: impl FnMut(&[u8]),
+    ) -> Result<(), Flaw> {
         let bytes = source.filled();
         while !self.ended && out.direct.is_empty() && out.bytes.len() < BATCH {
             match self.decoder.step(&bytes[self.cursor..], limits)? {
@@ -71,6 +82,7 @@ impl Flow {
                     let from = self.cursor + skip;
                     self.cursor = from + take;
                     self.bytes += take as u64;
+                    see(&bytes[from..self.cursor]);
                     self.payload(bytes, from, out);
                 }
                 Step::Trailer { skip, take, forward } => {

@@ -7,6 +7,7 @@ use super::turn::{After, Turn};
 use super::work::Work;
 use crate::edit::{self, Coding};
 use crate::facts::Facts;
+use crate::reply::Reply;
 use crate::traffic::{Ending, Traffic, Trip};
 
 impl<T: Trip> Work<T> {
@@ -21,6 +22,9 @@ impl<T: Trip> Work<T> {
         let frames = protocol.eq_ignore_ascii_case(b"websocket").then(Frames::default);
         let mut down = self.to_client.rest().to_vec();
         let facts = Facts::new(&self.head, bytes, at.peer);
+        let reply = Reply::new(&self.reply_head, self.reply.filled());
+        // What it says of the body is void: none follows.
+        let _ = self.trip.as_mut().is_some_and(|trip| trip.replied(&reply));
         let trip = self.trip.as_ref();
         let drops = |name: &[u8]| trip.is_some_and(|trip| trip.reply_drops(name));
         edit::response(&mut down, &self.reply_head, self.reply.filled(), Coding::Plain, false, drops, |out| {

@@ -1,10 +1,12 @@
 //! Gauges of nodes, read when somebody scrapes rather than kept up to date by every request.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use pointsman_core::cluster::membership::Standing;
+use pointsman_core::owners::OwnerTable;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, OwnerMetrics};
 use crate::world::WorldCell;
 
 pub(super) fn at_each_scrape(metrics: &Arc<Metrics>, world: &WorldCell) {
@@ -12,6 +14,9 @@ pub(super) fn at_each_scrape(metrics: &Arc<Metrics>, world: &WorldCell) {
     metrics.on_scrape(move |gauges| {
         for service in world.load().services.values() {
             let name = &service.plan.name;
+            if let Some(owners) = &service.state.owners {
+                count(gauges.owners(), name, owners);
+            }
             let membership = service.state.members().load_full();
             gauges.registry(name, membership.members().len());
             for member in membership.members() {
@@ -20,6 +25,21 @@ pub(super) fn at_each_scrape(metrics: &Arc<Metrics>, world: &WorldCell) {
             }
         }
     });
+}
+
+fn count(figures: &OwnerMetrics, service: &str, owners: &OwnerTable) {
+    figures.owners(service, owners.len(), owners.bytes());
+    let counts = owners.counts();
+    for (change, count) in [
+        ("claimed", &counts.claimed),
+        ("moved", &counts.moved),
+        ("released", &counts.released),
+        ("expired", &counts.expired),
+        ("evicted", &counts.evicted),
+        ("refused", &counts.refused),
+    ] {
+        figures.changes(service, change, count.load(Ordering::Relaxed));
+    }
 }
 
 /// As in the help text of the family, and in the policy contract.

@@ -2,7 +2,7 @@
 
 use prometheus::{IntGaugeVec, Registry};
 
-use super::gauges;
+use super::{OwnerMetrics, gauges};
 
 /// Gauges that are set when somebody looks.
 pub struct NodeGauges {
@@ -10,6 +10,7 @@ pub struct NodeGauges {
     queued: IntGaugeVec,
     standing: IntGaugeVec,
     nodes: IntGaugeVec,
+    owners: OwnerMetrics,
 }
 
 impl NodeGauges {
@@ -33,6 +34,7 @@ impl NodeGauges {
                 node,
             ),
             nodes: gauges("pointsman_registry_nodes", "Nodes of a service, whatever their standing.", &["service"]),
+            owners: OwnerMetrics::new(registry),
         }
     }
 
@@ -49,10 +51,16 @@ impl NodeGauges {
         self.nodes.with_label_values(&[service]).set(i64::try_from(nodes).unwrap_or(i64::MAX));
     }
 
+    /// What services know of owners.
+    pub fn owners(&self) -> &OwnerMetrics {
+        &self.owners
+    }
+
     pub(super) fn reset(&self) {
         self.in_flight.reset();
         self.queued.reset();
         self.standing.reset();
         self.nodes.reset();
+        self.owners.reset();
     }
 }

@@ -8,7 +8,7 @@ use super::histogram::{Histogram, Range};
 
 /// Why a policy's verdict was not used. The last one takes what is not listed.
 pub(super) const FAULTS: &[&str] =
-    &["trap", "late", "memory", "stranger", "ineligible", "malformed", "quarantined", "other"];
+    &["trap", "late", "memory", "stranger", "ineligible", "strays", "malformed", "quarantined", "other"];
 
 /// How an attempt failed that was tried again. The last one takes what is not listed.
 pub(super) const RETRIES: &[&str] = &["connect", "reset", "timeout", "malformed", "status", "other"];
@@ -22,6 +22,8 @@ pub(super) const REFUSALS: &[&str] = &[
     "key-too-large",
     "no-node",
     "owner-down",
+    "owner-unknown",
+    "owner-gone",
     "policy",
     "policy-fault",
     "parked",
@@ -150,6 +152,8 @@ pub(super) struct PerPolicy {
     pub(super) service: String,
     pub(super) policy: String,
     pub(super) by_policy: AtomicU64,
+    pub(super) by_owner: AtomicU64,
+    pub(super) by_primary: AtomicU64,
     pub(super) by_fallback: Labelled,
     pub(super) took: Histogram,
 }
@@ -160,6 +164,8 @@ impl PerPolicy {
             service: service.into(),
             policy: policy.into(),
             by_policy: AtomicU64::new(0),
+            by_owner: AtomicU64::new(0),
+            by_primary: AtomicU64::new(0),
             by_fallback: Labelled::new(FAULTS),
             took: Histogram::new(Range::PICK),
         }
@@ -194,6 +200,16 @@ impl ServiceMetrics {
     /// The policy's verdict was used.
     pub fn picked(&self) {
         self.policy.by_policy.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The owner of the key took it.
+    pub fn owner_took(&self) {
+        self.policy.by_owner.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The primary took it, since the key has no owner that is there.
+    pub fn primary_took(&self) {
+        self.policy.by_primary.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The policy failed (`fault`: its label) and the fallback picked, or refused.

@@ -9,10 +9,12 @@ use pointsman_config::plan::Edits;
 
 use super::head::Head;
 use super::identity::REQUEST_ID;
+use super::owned;
 use super::trip::Trip;
 
 /// Other fields and another path for the node.
 pub(super) fn on_request(trip: &Trip, request: &mut RequestHeader) -> Result<()> {
+    owned::introduce(trip, request)?;
     let Some(course) = &trip.course else { return Ok(()) };
     let Edits { set, add, remove } = &course.plan().request_headers;
     for name in remove {

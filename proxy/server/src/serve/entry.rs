@@ -41,7 +41,13 @@ pub(super) fn decided(by: Option<By>, reason: Option<&Reason>) -> (Option<&'stat
         (_, Some(Reason::Fault(fault))) => Some(*fault),
         _ => None,
     };
-    (by.map(|by| if by == By::Policy { "policy" } else { "fallback" }), fault.map(Fault::label))
+    let by = by.map(|by| match by {
+        By::Policy => "policy",
+        By::Owner => "owner",
+        By::Primary => "primary",
+        By::Fallback(_) => "fallback",
+    });
+    (by, fault.map(Fault::label))
 }
 
 /// What the client asked, for the log.

@@ -16,7 +16,7 @@ use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::key::body::{BodyReader, Progress, WithBody};
 use pointsman_core::origin::Origin;
 use pointsman_core::pick::picker::By;
-use pointsman_lane::traffic::{Ending, Facts, Flaw, Leave, Page, Peer, Receipt, Traffic, Trip};
+use pointsman_lane::traffic::{Ending, Facts, Flaw, Leave, Page, Peer, Receipt, Reply, Traffic, Trip};
 
 use super::answer::fill;
 use super::entry::{Asked, Sent, decided, line, micros};
@@ -25,7 +25,7 @@ use super::mirror::Copier;
 use super::outcome::{count, note, timeouts};
 use super::stopping::Stopping;
 use super::trip::TIMED;
-use super::{Shared, ahead, forwarded, identity, scene};
+use super::{Shared, ahead, forwarded, identity, owned, scene};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::{Course, Service, clock};
@@ -88,6 +88,7 @@ impl Traffic for Express {
             waiting: None,
             refused: None,
             reason: None,
+            lesson: None,
         }
     }
 
@@ -146,6 +147,8 @@ pub(super) struct Errand {
     /// Label under which the proxy answered by itself.
     refused: Option<&'static str>,
     reason: Option<Reason>,
+    /// What the response's body has still to say of owners.
+    lesson: Option<Box<owned::Lesson>>,
 }
 
 impl Trip for Errand {
@@ -202,7 +205,8 @@ impl Trip for Errand {
     fn poll_wake(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let version = match self.exchange.waits_for() {
             Some(WaitsFor::Permit(in_flight)) => return in_flight.poll(context.waker()),
-            Some(WaitsFor::Change(version)) => version,
+            Some(WaitsFor::Change(_, Some(keys))) if keys.poll(context.waker()).is_ready() => return Poll::Ready(()),
+            Some(WaitsFor::Change(version, _)) => version,
             None => return Poll::Ready(()),
         };
         let Some(service) = &self.service else { return Poll::Ready(()) };
@@ -223,6 +227,7 @@ impl Trip for Errand {
     fn drops(&self, name: &[u8]) -> bool {
         forwarded::leaves_out(name, self.origin.trusted)
             || self.course.as_ref().is_some_and(|course| course.request.drops(name))
+            || owned::leaves_out(self.service.as_ref(), name)
     }
 
     fn changes_path(&self) -> bool {
@@ -237,6 +242,20 @@ impl Trip for Errand {
         if let Some(course) = &self.course {
             course.path(facts.path(), out);
         }
+    }
+
+    fn replied(&mut self, reply: &Reply<'_>) -> bool {
+        let (service, last) = (self.service.as_ref(), self.last.as_ref());
+        self.lesson = service.zip(last).and_then(|(service, (node, _))| owned::hear(service, node, reply));
+        self.lesson.is_some()
+    }
+
+    fn reply_body(&mut self, bytes: &[u8]) {
+        self.lesson.iter_mut().for_each(|lesson| lesson.feed(bytes));
+    }
+
+    fn reply_over(&mut self) {
+        self.lesson.take().into_iter().for_each(|mut lesson| lesson.end());
     }
 
     fn reply_drops(&self, name: &[u8]) -> bool {
@@ -254,6 +273,7 @@ impl Trip for Errand {
             self.id.write_line(facts, out);
         }
         forwarded::write_lines(self.told, &self.origin, facts, out);
+        owned::write_lines(self.service.as_deref(), self.exchange.owner_epoch(), out);
         if let Some(course) = &self.course {
             course.write_lines(&attempt.node, out);
         }

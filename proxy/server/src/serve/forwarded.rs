@@ -18,6 +18,7 @@ use pointsman_lane::traffic::Facts;
 
 use super::identity::REQUEST_ID;
 use super::mirror::MARK;
+use super::owned::EPOCH;
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
@@ -90,6 +91,7 @@ pub(super) fn leaves_out(name: &[u8], trusted: bool) -> bool {
         9 => is(FORWARDED),
         12 if is(REQUEST_ID) => true,
         18 if is(MARK) => !trusted,
+        21 if is(EPOCH) => true,
         12.. if begins(name, FAMILY) => !trusted || is(FOR) || is(PROTO) || is(HOST),
         _ => false,
     }
@@ -274,9 +276,15 @@ mod tests {
 
     #[test]
     fn a_client_may_not_say_who_it_is_in_any_disguise() {
-        for name in
-            ["X-Forwarded-For", "x_forwarded_for", "FORWARDED", "x-forwarded-proto", "X-Forwarded_Host", "x-request-id"]
-        {
+        for name in [
+            "X-Forwarded-For",
+            "x_forwarded_for",
+            "FORWARDED",
+            "x-forwarded-proto",
+            "X-Forwarded_Host",
+            "x-request-id",
+            "Pointsman_Owner-Epoch",
+        ] {
             assert!(leaves_out(name.as_bytes(), false) && leaves_out(name.as_bytes(), true), "{name}");
         }
         for name in ["X-Real-IP", "x_real_ip", "X-Forwarded-Port", "x-forwarded-", "X-Pointsman-Mirror"] {

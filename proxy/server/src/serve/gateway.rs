@@ -28,7 +28,7 @@ use super::manner::Manners;
 use super::mirror::Copier;
 use super::stopping::Stopping;
 use super::trip::Trip;
-use super::{Shared, ahead, answer, course, forwarded, guard, identity, outcome};
+use super::{Shared, ahead, answer, course, forwarded, guard, identity, outcome, owned};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::Service;
@@ -263,6 +263,7 @@ impl ProxyHttp for Gateway {
         if named && self.failed(session, trip, FailureClass::Status(status)) {
             return Err(Error::new_up(TRY_ELSEWHERE));
         }
+        owned::passes(trip, response);
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             // In a tunnel either side may be silent while the other talks; `deadline` watches both.
             session.set_read_timeout(None);
@@ -278,7 +279,9 @@ impl ProxyHttp for Gateway {
         end: bool,
         trip: &mut Trip,
     ) -> Result<Option<Duration>> {
-        trip.passed(0, bytes.as_ref().map_or(0, Bytes::len));
+        let passing = bytes.as_deref().unwrap_or_default();
+        trip.passed(0, passing.len());
+        owned::passes_body(trip, passing, end);
         if trip.late() {
             // A body that ends with its connection would look whole.
             return Err(Error::new_up(ErrorType::ReadTimedout));

@@ -77,6 +77,17 @@ pub(super) fn peer(session: &Session) -> Option<IpAddr> {
     session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip)
 }
 
+/// The value of a field, as rules see it.
+pub(super) fn value<'h>(headers: &'h http::HeaderMap, name: &str) -> HeaderValue<'h> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => HeaderValue::Absent,
+        (Some(value), None) => std::str::from_utf8(value.as_bytes())
+            .map_or(HeaderValue::Ambiguous, |text| HeaderValue::One(text.trim_matches([' ', '\t']))),
+        _ => HeaderValue::Ambiguous,
+    }
+}
+
 impl RequestFacts for Head<'_> {
     fn method(&self) -> &str {
         self.head.method.as_str()
@@ -102,13 +113,7 @@ impl RequestFacts for Head<'_> {
     }
 
     fn header(&self, name: &str) -> HeaderValue<'_> {
-        let mut values = self.head.headers.get_all(name).iter();
-        match (values.next(), values.next()) {
-            (None, _) => HeaderValue::Absent,
-            (Some(value), None) => std::str::from_utf8(value.as_bytes())
-                .map_or(HeaderValue::Ambiguous, |text| HeaderValue::One(text.trim_matches([' ', '\t']))),
-            _ => HeaderValue::Ambiguous,
-        }
+        value(&self.head.headers, name)
     }
 
     fn client(&self) -> Option<IpAddr> {

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::behind;
 use super::head::Head;
 use super::manner::Manners;
+use super::owned::EPOCH;
 use super::trip::Trip;
 use super::{Shared, ahead, outcome};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
@@ -103,7 +104,10 @@ impl Desk {
         }
         let Some(peer) = behind::peer(&trip, behind::known(&self.manners, &trip).await) else { return "no-node" };
         head.remove_header(&CONNECTION);
-        if head.insert_header(MARK, "1").is_err() {
+        // Of the original, whose owner another service knows.
+        head.remove_header(EPOCH);
+        let epoch = trip.exchange.owner_epoch().map_or(Ok(()), |epoch| head.insert_header(EPOCH, epoch.to_string()));
+        if epoch.is_err() || head.insert_header(MARK, "1").is_err() {
             return "failed";
         }
         trip.sending();

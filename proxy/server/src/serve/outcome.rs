@@ -44,6 +44,8 @@ pub(super) fn count(metrics: &ServiceMetrics, event: Event, action: &Action) {
         Action::Connect(attempt) => {
             match attempt.by {
                 By::Policy => metrics.picked(),
+                By::Owner => metrics.owner_took(),
+                By::Primary => metrics.primary_took(),
                 By::Fallback(fault) => metrics.fell_back(fault.label()),
             }
             if let Some(waited) = attempt.waited {

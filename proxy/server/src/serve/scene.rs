@@ -2,12 +2,14 @@
 
 use pointsman_core::exchange::Scene;
 
+use super::owned;
 use crate::world::Service;
 
 /// A request with these facts at this service, on this worker.
 pub(super) fn of<'a, F>(service: &'a Service, worker: usize, facts: &'a F) -> Scene<'a, F> {
     Scene {
         picker: &service.picker,
+        owners: owned::owning(service),
         key: service.plan.key.as_ref(),
         places: &service.plan.places,
         retry: &service.plan.retry,

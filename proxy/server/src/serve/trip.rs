@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
@@ -21,6 +22,7 @@ use super::books::Books;
 use super::deadline::Deadline;
 use super::entry::{Asked, Sent, decided, line, micros};
 use super::outcome::{count, note, timeouts};
+use super::owned::Lesson;
 use super::scene;
 use crate::access_log::Line;
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
@@ -43,7 +45,7 @@ pub(super) struct Trip {
     /// What was read of its body for its key.
     pub(super) ahead: Ahead,
     carrier: Carrier,
-    exchange: Exchange,
+    pub(super) exchange: Exchange,
     idempotent: bool,
     timed: bool,
     attempt: Option<Underway>,
@@ -56,6 +58,8 @@ pub(super) struct Trip {
     reason: Option<Reason>,
     /// Label under which the proxy answered by itself.
     refused: Option<&'static str>,
+    /// What the response's body has still to say of owners.
+    pub(super) lesson: Option<Box<Lesson>>,
 }
 
 /// Who carries the request.
@@ -109,6 +113,7 @@ impl Trip {
             next: None,
             reason: None,
             refused: None,
+            lesson: None,
         }
     }
 
@@ -129,7 +134,12 @@ impl Trip {
     pub(super) async fn wake(&self) {
         match (self.exchange.waits_for(), self.service()) {
             (Some(WaitsFor::Permit(in_flight)), _) => poll_fn(|task| in_flight.poll(task.waker())).await,
-            (Some(WaitsFor::Change(version)), Some(service)) => service.state.feed.newer_than(version).await,
+            (Some(WaitsFor::Change(version, keys)), Some(service)) => {
+                tokio::select! {
+                    () = service.state.feed.newer_than(version) => {}
+                    () = poll_fn(|task| keys.map_or(Poll::Pending, |keys| keys.poll(task.waker()))) => {}
+                }
+            }
             _ => {}
         }
     }

@@ -25,7 +25,7 @@ impl Timeline {
             Action::Wait { until } => {
                 let until = until.as_millis();
                 match self.stage.exchange.waits_for().expect("told what for") {
-                    WaitsFor::Change(version) => format!("park v{version} until {until}"),
+                    WaitsFor::Change(version, _) => format!("park v{version} until {until}"),
                     WaitsFor::Permit(_) => format!("queue until {until}"),
                 }
             }

@@ -1,0 +1,98 @@
+//! Owners that are drained, killed, or come back.
+
+use super::*;
+
+async fn drain(proxy: &Proxy, id: &str, word: &str, standing: &str) {
+    let answer = proxy.admin.post(&format!("/v1/services/oms/nodes/{id}/{word}"), &json!({})).await.expect("answered");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    proxy.admin.node_is("oms", id, standing).await.expect("as told");
+}
+
+#[tokio::test]
+async fn whose_owner_is_drained_is_refused_where_nothing_else_is_said() {
+    let (proxy, _nodes) = stage("ttl: 1h", 2).await;
+    let home = node(&ask(&proxy, &[("x-order", "a")]).await);
+    drain(&proxy, &home, "drain", "draining").await;
+    refused(&ask(&proxy, &[("x-order", "a")]).await, "owner-gone");
+    assert_ne!(node(&ask(&proxy, &[("x-order", "b")]).await), home);
+    drain(&proxy, &home, "undrain", "up").await;
+    assert_eq!(node(&ask(&proxy, &[("x-order", "a")]).await), home);
+}
+
+#[tokio::test]
+async fn whose_owner_is_drained_goes_to_who_is_picked_anew_and_stays_there() {
+    let (proxy, _nodes) = stage("on_gone: policy", 2).await;
+    let home = node(&ask(&proxy, &[("x-order", "a")]).await);
+    drain(&proxy, &home, "drain", "draining").await;
+    let answer = ask(&proxy, &[("x-order", "a")]).await;
+    let next = node(&answer);
+    assert_ne!(next, home);
+    assert_eq!(sent(&answer, "pointsman-owner-epoch"), json!(["1"]));
+    drain(&proxy, &home, "undrain", "up").await;
+    for _ in 0..4 {
+        assert_eq!(node(&ask(&proxy, &[("x-order", "a")]).await), next);
+    }
+}
+
+#[tokio::test]
+async fn whose_owner_is_drained_waits_for_it_and_is_refused_when_it_takes_too_long() {
+    let (proxy, _nodes) = stage("on_gone: park, park: 60s", 2).await;
+    let home = node(&ask(&proxy, &[("x-order", "a")]).await);
+    drain(&proxy, &home, "drain", "draining").await;
+    let request = Request::new("POST", "/echo").header("x-order", "a");
+    let (to, parked) = (proxy.addr(), request.clone());
+    let parked = tokio::spawn(async move { parked.send(to).await.expect("answered") });
+    // Whoever brings another key is served meanwhile, and the one that waits is not.
+    assert_ne!(node(&ask(&proxy, &[("x-order", "b")]).await), home);
+    assert!(!parked.is_finished());
+    drain(&proxy, &home, "undrain", "up").await;
+    assert_eq!(node(&parked.await.expect("runs")), home);
+    drain(&proxy, &home, "drain", "draining").await;
+    now(&proxy, &yaml("on_gone: park, park: 20ms")).await;
+    refused(&request.send(proxy.addr()).await.expect("answered"), "parked");
+}
+
+#[tokio::test]
+async fn a_key_of_a_node_that_dies_moves_once_and_no_request_goes_astray() {
+    let (proxy, mut nodes) = stage("on_gone: policy, park: 30s", 3).await;
+    let orders: Vec<String> = (0..12).map(|order| format!("o{order}")).collect();
+    let mut homes = Vec::new();
+    for order in &orders {
+        homes.push(node(&ask(&proxy, &[("x-order", order)]).await));
+    }
+    let dead = nodes.remove(0);
+    let id = dead.id.clone();
+    dead.kill();
+    // The first ones find the dead node listed still, and wait until it is not.
+    for (order, home) in orders.iter().zip(&mut homes) {
+        let went = node(&ask(&proxy, &[("x-order", order)]).await);
+        if *home == id {
+            assert_ne!(went, id);
+            *home = went;
+        } else {
+            assert_eq!(went, *home, "{order} had a node that lives");
+        }
+    }
+    for (order, home) in orders.iter().zip(&homes) {
+        assert_eq!(node(&ask(&proxy, &[("x-order", order)]).await), *home, "{order} moved twice");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_comes_back_owns_what_it_owned_or_not_as_the_settings_say() {
+    for (bound_to, keeps) in [("node", true), ("life", false)] {
+        let (proxy, mut nodes) = stage(&format!("bound_to: {bound_to}"), 2).await;
+        let home = node(&ask(&proxy, &[("x-order", "a")]).await);
+        let at = nodes.iter().position(|node| node.id == home).expect("one of them");
+        nodes.remove(at).stop().await;
+        until(|| async { proxy.admin.node("oms", &home).await.ok()?.is_none().then_some(()) }).await.expect("it left");
+        refused(&ask(&proxy, &[("x-order", "a")]).await, "owner-gone");
+        let _again = joined(&proxy, if home == "oms-1" { 1 } else { 2 }, &["oms"]).await;
+        let answer = ask(&proxy, &[("x-order", "a")]).await;
+        if keeps {
+            assert_eq!(node(&answer), home);
+        } else {
+            refused(&answer, "owner-gone");
+        }
+    }
+}
