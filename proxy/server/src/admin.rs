@@ -34,6 +34,7 @@ pub mod fuzz;
 mod guard;
 mod join;
 mod nodes;
+mod owners;
 mod page;
 mod policies;
 mod probes;
@@ -52,7 +53,7 @@ pub use ready::Ready;
 
 /// Every path, with its method, what it takes to ask for it, and what it is for: what a 404 lists, what tokens are held
 /// against, and what the documentation must name.
-pub const PATHS: [(&str, &str, Need, &str); 21] = [
+pub const PATHS: [(&str, &str, Need, &str); 25] = [
     ("GET", "/", Need::Read, "the operator's page"),
     ("GET", "/livez", Need::Nothing, "200 while the process runs"),
     ("GET", "/readyz", Need::Nothing, "200 once every listener accepts and every service had its first checks"),
@@ -66,6 +67,10 @@ pub const PATHS: [(&str, &str, Need, &str); 21] = [
         Need::All,
         "lower the mark of ordinals to the nodes that are there",
     ),
+    ("GET", "/v1/services/{service}/owners?node=NODE&limit=N", Need::Look, "which keys belong to a node"),
+    ("GET", "/v1/services/{service}/owners/{key}", Need::Look, "which node a key belongs to"),
+    ("DELETE", "/v1/services/{service}/owners/{key}", Need::Nodes, "nobody will ask for a key again"),
+    ("POST", "/v1/services/{service}/owners/reassign", Need::Nodes, "give keys to another node"),
     ("GET", "/v1/services/{service}/nodes/{id}", Need::Look, "one node"),
     ("PUT", "/v1/services/{service}/nodes/{id}", Need::Nodes, "join"),
     ("DELETE", "/v1/services/{service}/nodes/{id}", Need::Nodes, "leave"),
@@ -167,6 +172,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services/{service}", get(services::show))
         .route("/v1/services/{service}/route", get(explain::route))
         .route("/v1/services/{service}/high-water/lower", post(services::lower))
+        .route("/v1/services/{service}/owners", get(owners::list))
+        .route("/v1/services/{service}/owners/reassign", post(owners::reassign))
+        .route("/v1/services/{service}/owners/{key}", get(owners::show).delete(owners::release))
         .route("/v1/services/{service}/nodes/{id}", node)
         .route("/v1/services/{service}/nodes/{id}/heartbeat", post(nodes::heartbeat))
         .route("/v1/services/{service}/nodes/{id}/drain", post(nodes::drain))

@@ -11,9 +11,14 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::guard::Who;
+use super::owners;
 use super::problem::{Problem, Reason};
 use crate::audit::{Record, Unwritable};
 use crate::world::control::Denied;
+
+/// Changes of owners.
+const REASSIGN: &str = "reassign-owners";
+const RELEASE: &str = "release-owner";
 
 /// A change that is asked for.
 #[derive(Debug, Clone)]
@@ -22,6 +27,8 @@ pub(super) struct Change {
     service: Option<String>,
     node: Option<String>,
     policy: Option<String>,
+    /// Of an owner.
+    key: Option<String>,
 }
 
 impl Change {
@@ -37,12 +44,14 @@ impl Change {
             ("POST", "/v1/services/{service}/nodes/{id}/drain") => "drain",
             ("POST", "/v1/services/{service}/nodes/{id}/undrain") => "undrain",
             ("POST", "/v1/services/{service}/high-water/lower") => "lower-mark",
+            ("POST", "/v1/services/{service}/owners/reassign") => REASSIGN,
+            ("DELETE", "/v1/services/{service}/owners/{key}") => RELEASE,
             ("PUT", "/v1/policies/{name}") => "upload-policy",
             ("POST", "/v1/config/reload") => "reload",
             _ => return None,
         };
         let named = |name| params.clone().find(|(param, _)| *param == name).map(|(_, value)| value.to_owned());
-        Some(Self { what, service: named("service"), node: named("id"), policy: named("name") })
+        Some(Self { what, service: named("service"), node: named("id"), policy: named("name"), key: named("key") })
     }
 
     fn record(&self, who: &Who) -> Record {
@@ -60,6 +69,9 @@ impl Change {
         }
         let Some(service) = &self.service else { return json!({ "generation": world.generation }) };
         let Some(service) = world.services.get(service) else { return Value::Null };
+        if matches!(self.what, REASSIGN | RELEASE) {
+            return owners::look(service, self.key.as_deref());
+        }
         let members = service.state.members().load_full();
         let Some(id) = &self.node else { return json!({ "high_water": members.high_water() }) };
         let Some(member) = members.members().iter().find(|member| member.node.spec.id == *id) else {

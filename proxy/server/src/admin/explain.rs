@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use super::AppState;
 use super::nodes::bad_path;
+use super::owners;
 use super::problem::Problem;
 use crate::world::clock;
 
@@ -47,7 +48,9 @@ pub(super) async fn route(
     let policy = service.picker.policy();
     let members = service.state.members().load_full();
     let headers = vec![None; policy.needs().headers.len()];
+    let owned = owners::route(service, key.as_deref(), &members);
     let ask = Ask {
+        owner: owned.as_ref().and_then(|(_, index)| *index).filter(|_| policy.needs().owner),
         turn: service.state.turn.load(Ordering::Relaxed),
         random: rand::random(),
         now_ms: u64::try_from(clock::now().as_millis()).unwrap_or(u64::MAX),
@@ -66,11 +69,15 @@ pub(super) async fn route(
             "GET /v1/policies shows its faults; if it fails for requests too, upload a version that does not",
         )
     })?;
-    Ok(Json(json!({
+    let mut answer = json!({
         "service": name,
         "key": key,
         "policy": about.name,
         "membership": members.version(),
         "explanation": explanation,
-    })))
+    });
+    if let Some((owned, _)) = owned {
+        answer["owned"] = owned;
+    }
+    Ok(Json(answer))
 }
