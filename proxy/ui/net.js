@@ -48,7 +48,7 @@ async function follow(path, onEvent, onState) {
       for await (const block of blocks(response.body)) {
         const event = { id: null, data: "" };
         for (const line of block.split("\n")) {
-          if (line.startsWith("id:")) event.id = Number(line.slice(3));
+          if (line.startsWith("id:")) event.id = line.slice(3).trim();
           else if (line.startsWith("data:")) event.data += line.slice(5).trimStart();
         }
         if (event.id) last = event.id;

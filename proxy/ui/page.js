@@ -131,7 +131,7 @@ const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
 
 function mood(kind) {
   if (/down|lost|refused|quarantined|unwritable|torn/.test(kind)) return "bad";
-  return /up|joined|reloaded|swapped|undrained|writable/.test(kind) ? "good" : "";
+  return /up|joined|reloaded|swapped|undrained|writable|elected/.test(kind) ? "good" : "";
 }
 
 let drawing = false;
@@ -139,7 +139,7 @@ let changed = true;
 
 /** Keeps what came and draws once a frame: a thousand joins at once are one drawing. */
 function heard(event) {
-  if (event.missed) return;
+  if ("missed" in event) return;
   const same = (other) => ["kind", "service", "node", "message"].every((name) => other[name] === event[name]);
   event.times = 1 + (events.length && same(events[0]) ? events.shift().times : 0);
   events.unshift(event);

@@ -93,12 +93,12 @@ function nodeRow(act) {
     el("td", { class: "c-act" }, button));
   return {
     element,
-    update({ node, perSecond, most, fullest }) {
+    update({ node, perSecond, most, fullest, primary }) {
       current = node;
       element.className = node.standing;
       badge.update(node.standing);
       setText(id, node.id);
-      const facts = [node.address, node.ordinal && `ordinal ${node.ordinal}`, node.weight !== 1 && `weight ${node.weight}`,
+      const facts = [primary && "primary", node.address, node.ordinal && `ordinal ${node.ordinal}`, node.weight !== 1 && `weight ${node.weight}`,
         node.zone && `zone ${node.zone}`, node.share < 1 && `warming up, ${Math.round(node.share * 100)}%`];
       setText(where, facts.filter(Boolean).join(" · "));
       flight.update(String(node.in_flight), fullest ? node.in_flight / fullest : 0);
@@ -176,7 +176,9 @@ function serviceCard(name, { act, route }) {
       setText(policy, service.policy);
       policy.title = "The policy that picks the node";
       const ready = service.nodes.filter((node) => node.standing === "up" || node.standing === "degraded").length;
-      setText(members, `${ready} of ${service.nodes.length} nodes serve · membership v${service.version}`);
+      const primary = service.primary ? ` · primary ${service.primary}` : " · no primary";
+      const office = service.primary === undefined ? "" : `${primary}, epoch ${service.epoch}`;
+      setText(members, `${ready} of ${service.nodes.length} nodes serve · membership v${service.version}${office}`);
       requests.update(number(figures.rate));
       median.update(time(figures.p50));
       tail.update(time(figures.p99));
@@ -188,7 +190,7 @@ function serviceCard(name, { act, route }) {
       const shown = more.all ? service.nodes : cut(service.nodes);
       more.hidden = shown.length === service.nodes.length;
       setText(more, `Show all ${service.nodes.length} nodes`);
-      keyed(body, shown.map((node) => [node.id, { node, perSecond: figures.nodes.get(node.id), most, fullest }]), () => nodeRow(act));
+      keyed(body, shown.map((node) => [node.id, { node, perSecond: figures.nodes.get(node.id), most, fullest, primary: node.id === service.primary }]), () => nodeRow(act));
       if (!service.nodes.length && !body.children.length) {
         body.append(el("tr", { class: "none" }, el("td", { colspan: "7", class: "none" }, "No node has joined, and none stands in the YAML.")));
       }

@@ -15,14 +15,11 @@ pub(crate) fn primary(service: &Fields) -> Option<Primary> {
     service.require_if_written("primary");
     let node = service.get("primary")?;
     let default = Primary { takeover_after: TAKEOVER };
-    let primary = if matches!(node.value, Value::Map(_)) {
+    if matches!(node.value, Value::Map(_)) {
         let fields = Fields::open(service.checks, node, service.label("primary"), &PRIMARY);
         let takeover_after = fields.duration("takeover_after", Duration::ZERO..=HOUR);
-        Primary { takeover_after: takeover_after.unwrap_or(default.takeover_after) }
+        Some(Primary { takeover_after: takeover_after.unwrap_or(default.takeover_after) })
     } else {
-        service.switch("primary").filter(|on| *on).map(|_| default)?
-    };
-    let message = format!("`primary` in {} is not carried yet by this version", service.what);
-    service.checks.report(service.key_mark("primary"), message, "take it out until then");
-    Some(primary)
+        service.switch("primary").filter(|on| *on).map(|_| default)
+    }
 }

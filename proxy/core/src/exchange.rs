@@ -55,6 +55,8 @@ pub struct Attempt {
     pub number: u32,
     /// The membership that was asked.
     pub version: u64,
+    /// Its epoch.
+    pub epoch: u64,
     /// Who decided.
     pub by: By,
     /// How long it waited for a permit, where it had to.
@@ -251,7 +253,7 @@ impl Exchange {
         }
         match self.question(scene, &membership, None, now) {
             Decision::Node { index, by, .. } => match membership.get(index) {
-                Some(member) => self.enter(&member.node, membership.version(), by, scene.limits, now),
+                Some(member) => self.enter(&member.node, &membership, by, scene.limits, now),
                 None => self.give_up(Reason::NoNode),
             },
             Decision::Park(milliseconds) => self.park(membership.version(), milliseconds, None, now),
@@ -318,10 +320,11 @@ impl Exchange {
     }
 
     /// Takes a permit of the node, or a place in its line.
-    fn enter(&mut self, node: &Arc<Node>, version: u64, by: By, limits: &Limits, now: Duration) -> Action {
+    fn enter(&mut self, node: &Arc<Node>, asked: &Membership, by: By, limits: &Limits, now: Duration) -> Action {
         let Some(in_flight) = node.load.enter(limits.queue) else { return self.give_up(Reason::QueueFull) };
         let number = self.attempts + 1;
-        let attempt = Attempt { node: Arc::clone(node), in_flight, number, version, by, waited: None };
+        let (version, epoch) = (asked.version(), asked.epoch());
+        let attempt = Attempt { node: Arc::clone(node), in_flight, number, version, epoch, by, waited: None };
         if attempt.in_flight.permit() == Permit::Held {
             return self.connect(attempt);
         }

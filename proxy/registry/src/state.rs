@@ -90,6 +90,27 @@ pub enum Change {
         /// The mark from now on, if it was higher.
         ordinal: u64,
     },
+    /// A primary was elected, or deposed.
+    Primary {
+        /// Service.
+        service: String,
+        /// What holds from now on, unless a later election is kept already.
+        #[serde(flatten)]
+        office: Office,
+    },
+}
+
+/// Who is the primary of a service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Office {
+    /// Of the primary, or of the last there was; 0: there never was one.
+    pub epoch: u64,
+    /// The primary's id; `None`: nobody is it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary: Option<String>,
+    /// When it was elected, in milliseconds since 1970, for people.
+    pub since_ms: u64,
 }
 
 impl Change {
@@ -100,7 +121,8 @@ impl Change {
             | Self::Remove { service, .. }
             | Self::Drain { service, .. }
             | Self::Ordinal { service, .. }
-            | Self::Lower { service, .. } => service,
+            | Self::Lower { service, .. }
+            | Self::Primary { service, .. } => service,
         }
     }
 }
@@ -115,6 +137,8 @@ pub struct Service {
     pub drains: BTreeSet<String>,
     /// The highest ordinal that ever counted.
     pub high_water: u64,
+    /// Who is the primary.
+    pub office: Office,
 }
 
 /// What is kept, by service.
@@ -135,6 +159,11 @@ impl State {
             Change::Drain { id, on: false, .. } => drop(service.drains.remove(id)),
             Change::Ordinal { ordinal, .. } => service.high_water = service.high_water.max(*ordinal),
             Change::Lower { ordinal, .. } => service.high_water = service.high_water.min(*ordinal),
+            Change::Primary { office, .. } if office.epoch >= service.office.epoch => {
+                service.office = office.clone();
+            }
+            // An epoch never falls.
+            Change::Primary { .. } => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use pointsman_registry::{Change, Disk, Kept, State, Store};
+use pointsman_registry::{Change, Disk, Kept, Office, State, Store};
 use proptest::prelude::*;
 
 /// Files in memory. While `fail` is above 0 each write fails, `part` saying how much of it is there all the same.
@@ -83,6 +83,10 @@ fn change() -> impl Strategy<Value = Change> {
         (service(), id(), any::<bool>()).prop_map(|(service, id, on)| Change::Drain { service, id, on }),
         (service(), 1u64..99).prop_map(|(service, ordinal)| Change::Ordinal { service, ordinal }),
         (service(), 1u64..99).prop_map(|(service, ordinal)| Change::Lower { service, ordinal }),
+        (service(), 1u64..9, proptest::option::of(id())).prop_map(|(service, epoch, primary)| Change::Primary {
+            service,
+            office: Office { epoch, primary, since_ms: epoch },
+        }),
     ]
 }
 

@@ -37,6 +37,7 @@ mod nodes;
 mod owners;
 mod page;
 mod policies;
+mod primary;
 mod probes;
 mod problem;
 mod ready;
@@ -53,7 +54,7 @@ pub use ready::Ready;
 
 /// Every path, with its method, what it takes to ask for it, and what it is for: what a 404 lists, what tokens are held
 /// against, and what the documentation must name.
-pub const PATHS: [(&str, &str, Need, &str); 25] = [
+pub const PATHS: [(&str, &str, Need, &str); 26] = [
     ("GET", "/", Need::Read, "the operator's page"),
     ("GET", "/livez", Need::Nothing, "200 while the process runs"),
     ("GET", "/readyz", Need::Nothing, "200 once every listener accepts and every service had its first checks"),
@@ -61,6 +62,7 @@ pub const PATHS: [(&str, &str, Need, &str); 25] = [
     ("GET", "/v1/services", Need::Look, "every service with its nodes"),
     ("GET", "/v1/services/{service}", Need::Look, "one service with its nodes"),
     ("GET", "/v1/services/{service}/route?key=KEY", Need::Look, "which node a key goes to now, and why"),
+    ("GET", "/v1/services/{service}/primary", Need::Look, "who is the primary, and in which epoch"),
     (
         "POST",
         "/v1/services/{service}/high-water/lower",
@@ -171,6 +173,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services", get(services::list))
         .route("/v1/services/{service}", get(services::show))
         .route("/v1/services/{service}/route", get(explain::route))
+        .route("/v1/services/{service}/primary", get(primary::show))
         .route("/v1/services/{service}/high-water/lower", post(services::lower))
         .route("/v1/services/{service}/owners", get(owners::list))
         .route("/v1/services/{service}/owners/reassign", post(owners::reassign))

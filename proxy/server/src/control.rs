@@ -24,6 +24,7 @@ mod desk;
 mod finishing;
 mod handing;
 mod judgement;
+mod office;
 mod probe;
 mod report;
 mod service;

@@ -20,6 +20,7 @@ mod families;
 mod histogram;
 mod nodes;
 mod owners;
+mod primaries;
 mod process;
 mod rows;
 mod service;
@@ -30,6 +31,7 @@ pub use clients::ClientMetrics;
 use families::{count_alone, counters, gauges, register};
 pub use nodes::NodeGauges;
 pub use owners::OwnerMetrics;
+pub use primaries::PrimaryMetrics;
 use process::ProcessMetrics;
 use rows::{counter, family, gauge, histogram};
 pub use service::{OpenTunnel, ServiceMetrics};
@@ -52,6 +54,7 @@ pub struct Metrics {
     leases_lost: IntCounterVec,
     ejections: IntCounterVec,
     spared: IntCounterVec,
+    primaries: PrimaryMetrics,
     reloads: IntCounterVec,
     quarantines: IntCounterVec,
     swaps: IntCounterVec,
@@ -102,6 +105,7 @@ impl Metrics {
                 "Times a node stayed though it failed too often, because too many were out.",
                 &["service", "node"],
             ),
+            primaries: PrimaryMetrics::new(&registry),
             reloads: counters("pointsman_reloads_total", "Reloads of the configuration.", &["outcome"]),
             quarantines: counters(
                 "pointsman_policy_quarantines_total",
@@ -182,6 +186,11 @@ impl Metrics {
     /// A node stayed though it failed too often.
     pub fn spared(&self, service: &str, node: &str) {
         self.spared.with_label_values(&[service, node]).inc();
+    }
+
+    /// Primaries of services.
+    pub fn primaries(&self) -> &PrimaryMetrics {
+        &self.primaries
     }
 
     /// A lease lapsed.

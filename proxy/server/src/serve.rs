@@ -28,6 +28,7 @@ mod course;
 mod deadline;
 mod door;
 mod entry;
+mod epoch;
 mod express;
 mod forwarded;
 mod frames;

@@ -22,6 +22,8 @@ mod limits;
 mod mirror;
 #[path = "whole/owners.rs"]
 mod owners;
+#[path = "whole/primaries.rs"]
+mod primaries;
 #[path = "whole/puppet.rs"]
 mod puppet;
 #[path = "whole/registry.rs"]

@@ -108,6 +108,11 @@ impl Election {
         self.epoch
     }
 
+    /// Who was the primary when this process began and is waited for: up to then nobody else is elected.
+    pub fn expected(&self) -> Option<&str> {
+        self.expected.as_deref()
+    }
+
     /// Whether a node holds the office and may keep it: between two steps it may have lost that.
     pub fn holds(&self, candidate: &Candidate<'_>) -> bool {
         self.holder.as_ref().is_some_and(|holder| holder.id == candidate.id && fall(holder, Some(candidate)).is_none())

@@ -215,7 +215,7 @@ impl Exchange {
             Learnt::Theirs => return None,
             Learnt::Never => return Some(self.give_up(Reason::OwnerUnknown)),
         }
-        Some(self.enter(&member.node, members.version(), by, scene.limits, now))
+        Some(self.enter(&member.node, members, by, scene.limits, now))
     }
 
     fn was_tried(&self, members: &Membership, index: u32) -> bool {

@@ -98,6 +98,7 @@ impl Ride {
             in_flight: node.load.enter(0).expect("no bound"),
             number: self.made,
             version: 1,
+            epoch: 0,
             by: By::Policy,
             waited: None,
         })

@@ -10,7 +10,7 @@ use super::AppState;
 use super::nodes::bad_path;
 use super::problem::Problem;
 use crate::world::World;
-use crate::world::control::{Control, NodeReport, ServiceReport};
+use crate::world::control::{Control, NodeReport, PrimaryReport, ServiceReport};
 
 /// A service as operators see it, its nodes with what live counters say.
 #[derive(Serialize)]
@@ -19,7 +19,17 @@ struct Seen {
     policy: String,
     version: u64,
     high_water: u64,
+    #[serde(flatten)]
+    office: Option<Office>,
     nodes: Vec<SeenNode>,
+}
+
+/// The primary of a service that elects one.
+#[derive(Serialize)]
+struct Office {
+    /// Its id; `null` while there is none.
+    primary: Option<String>,
+    epoch: u64,
 }
 
 /// A node as operators see it.
@@ -71,7 +81,7 @@ pub(super) async fn unknown(state: &AppState, name: &str) -> Problem {
 }
 
 /// One service, or a 404 that names those that are there.
-async fn find(control: &Control, name: &str) -> Result<ServiceReport, Problem> {
+pub(super) async fn find(control: &Control, name: &str) -> Result<ServiceReport, Problem> {
     let mut all = control.report().await?;
     match all.iter().position(|service| service.name == name) {
         Some(index) => Ok(all.swap_remove(index)),
@@ -90,11 +100,14 @@ fn seen(world: &World, service: ServiceReport) -> Seen {
         let requests = requests.get(&report.incarnation).copied();
         SeenNode { report, requests }
     });
+    let office = |PrimaryReport { node, epoch, .. }| Office { primary: node.map(|(id, _)| id), epoch };
+    let office = service.primary.map(office);
     Seen {
         name: service.name,
         policy: service.policy,
         version: service.version,
         high_water: service.high_water,
+        office,
         nodes: nodes.collect(),
     }
 }

@@ -19,7 +19,14 @@ pub(super) fn at_each_scrape(metrics: &Arc<Metrics>, world: &WorldCell) {
             }
             let membership = service.state.members().load_full();
             gauges.registry(name, membership.members().len());
-            for member in membership.members() {
+            let elects = service.plan.primary.is_some();
+            if elects {
+                gauges.epoch(name, membership.epoch());
+            }
+            for (index, member) in (0..).zip(membership.members()) {
+                if elects {
+                    gauges.primary(name, &member.node.spec.id, membership.primary() == Some(index));
+                }
                 let load = &member.node.load;
                 gauges.node(name, &member.node.spec.id, load.in_flight(), load.queued(), number(member.standing));
             }

@@ -146,7 +146,13 @@ fn describe(answer: &Value, colour: bool) -> String {
         let nodes = service["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
         let text = |name: &str| service[name].as_str().unwrap_or_default();
         let serve = nodes.iter().filter(|node| matches!(node["standing"].as_str(), Some("up" | "degraded"))).count();
-        out += &format!("{}  policy {}, {serve} of {} nodes serve\n", text("name"), text("policy"), nodes.len());
+        let primary = match (service.get("primary"), &service["epoch"]) {
+            (None, _) => String::new(),
+            (Some(Value::String(id)), epoch) => format!(", primary {id} in epoch {epoch}"),
+            (Some(_), epoch) => format!(", no primary now (the last epoch was {epoch})"),
+        };
+        let (name, policy, all) = (text("name"), text("policy"), nodes.len());
+        out += &format!("{name}  policy {policy}, {serve} of {all} nodes serve{primary}\n");
         let rows: Vec<Vec<Cell>> = nodes.iter().map(row).collect();
         if !rows.is_empty() {
             let heads =
@@ -184,19 +190,19 @@ mod tests {
     #[test]
     fn a_table_a_service() {
         let answer = serde_json::json!({"services": [
-            {"name": "oms", "policy": "customer-modulo", "nodes": [
+            {"name": "oms", "policy": "customer-modulo", "primary": "oms-1", "epoch": 8, "nodes": [
                 {"id": "oms-1", "ordinal": 1, "address": "127.0.0.1:9001", "weight": 1, "standing": "up", "in_flight": 3,
                  "requests": 120, "lease_ms": 2500},
                 {"id": "b", "address": "127.0.0.1:9002", "weight": 20, "standing": "down", "in_flight": 0,
                  "last_failure": "connection refused"}]},
-            {"name": "empty", "policy": "round-robin", "nodes": []}]});
+            {"name": "empty", "policy": "round-robin", "primary": null, "epoch": 7, "nodes": []}]});
         let expected = "\
-oms  policy customer-modulo, 1 of 2 nodes serve
+oms  policy customer-modulo, 1 of 2 nodes serve, primary oms-1 in epoch 8
   STANDING  NODE   ORDINAL  ADDRESS         WEIGHT  IN FLIGHT  REQUESTS    LEASE  LAST FAILURE
   ● up      oms-1        1  127.0.0.1:9001       1          3       120    2.5 s
   ✕ down    b            -  127.0.0.1:9002      20          0         -  in YAML  connection refused
 
-empty  policy round-robin, 0 of 0 nodes serve
+empty  policy round-robin, 0 of 0 nodes serve, no primary now (the last epoch was 7)
 ";
         assert_eq!(describe(&answer, false), expected);
     }

@@ -180,13 +180,8 @@ impl Desk {
     }
 
     fn acknowledge(&mut self, done: Vec<Done>, now: Duration) {
-        let mut touched: Vec<&str> = done.iter().map(|d| d.service.as_str()).collect();
-        touched.sort_unstable();
-        touched.dedup();
-        for name in touched {
-            if let Some(service) = self.services.get_mut(name) {
-                service.publish(now);
-            }
+        if !done.is_empty() {
+            self.show(now);
         }
         for Done { service, id, before: _, what, reply } in done {
             if let Some(service) = self.services.get_mut(&service) {
@@ -206,7 +201,7 @@ impl Desk {
             self.storage.commit(vec![change], now).map_err(Denied::Storage)?;
             let service = self.configured_service(name)?;
             service.roster.lower_mark();
-            service.publish(now);
+            self.show(now);
             self.bus.tell(
                 "mark-lowered",
                 name,

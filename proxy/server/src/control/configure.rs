@@ -43,9 +43,9 @@ impl Desk {
                 service.plan = None;
             }
             service.sync_checks(&self.checker);
-            service.publish(now);
         }
         self.storage.owe(changes, now);
+        self.show(now);
         self.configured = true;
         self.expect_first_checks();
         let named = self.services.iter().filter(|(_, service)| service.plan.is_some());
@@ -94,6 +94,7 @@ fn put_in_force(service: &mut Service, planned: &plan::Service, now: Duration) -
         log::error!("service `{}` kept its nodes: {} clash(es) were not foreseen", service.name, conflicts.len());
     }
     service.plan = Some(planned.clone());
+    service.take_office(rules.primary, now);
     service.mark_since(before)
 }
 

@@ -108,6 +108,7 @@ impl Desk {
     /// Leases lapse, warm-ups go on, nodes that fail their requests go, and what a failing disk is owed is tried again.
     pub(super) fn tick(&mut self, now: Duration) {
         let mut changes = Vec::new();
+        let mut said = Vec::new();
         let mut away = None;
         for service in self.services.values_mut() {
             let tick = service.leases.tick(now);
@@ -120,9 +121,16 @@ impl Desk {
                 self.bus.tell("lease-lost", &service.name, &id, format!("node `{id}` did not renew its lease in time"));
             }
             service.roster.tick(now);
-            let said = service.judge(now);
-            service.publish(now);
-            said.iter().for_each(|judgement| tell(&self.bus, &self.metrics, service, judgement));
+            let judgements = service.judge(now);
+            if !judgements.is_empty() {
+                said.push((Arc::clone(&service.name), judgements));
+            }
+        }
+        self.show(now);
+        for (name, judgements) in said {
+            if let Some(service) = self.services.get(&*name) {
+                judgements.iter().for_each(|judgement| tell(&self.bus, &self.metrics, service, judgement));
+            }
         }
         if let Some(gap) = away {
             let ms = gap.as_millis();
@@ -136,7 +144,7 @@ impl Desk {
 
     /// What health checks brought.
     fn found(&mut self, findings: impl Iterator<Item = Finding>, now: Duration) {
-        let mut touched: BTreeSet<Arc<str>> = BTreeSet::new();
+        let mut turned = false;
         let mut changes = Vec::new();
         for Finding { service: name, node, incarnation, news } in findings {
             let Some(service) = self.services.get_mut(&*name) else { continue };
@@ -150,7 +158,7 @@ impl Desk {
                 continue;
             }
             changes.extend(service.mark_since(mark));
-            touched.insert(Arc::clone(&name));
+            turned = true;
             match to {
                 Transition::Up => {
                     self.metrics.health_transition(&name, &node, "up");
@@ -165,16 +173,15 @@ impl Desk {
         }
         // Written down before anybody routes by it.
         self.storage.owe(changes, now);
-        for name in touched {
-            if let Some(service) = self.services.get_mut(&*name) {
-                service.publish(now);
-            }
+        if turned {
+            self.show(now);
         }
     }
 
     /// Services as operators see them: those that the configuration names.
     pub(super) fn report(&self, now: Duration) -> Vec<ServiceReport> {
-        self.services.values().filter_map(|service| service.report(now)).collect()
+        let writable = self.storage.is_writable(now);
+        self.services.values().filter_map(|service| service.report(now, writable)).collect()
     }
 
     fn tell_who_waits(&mut self) {

@@ -45,8 +45,8 @@ impl Desk {
         }
         for service in self.services.values_mut() {
             service.leases.run(now);
-            service.publish(now);
         }
+        self.show(now);
         self.carry_out(orders.into_iter(), now);
         opened.map_err(Denied::Storage)
     }
@@ -137,5 +137,6 @@ impl Service {
             let _ = self.roster.drain(id, kept.drains.contains(id));
         }
         self.roster.set_mark(kept.high_water);
+        self.agree_on_office(&kept.office, now);
     }
 }

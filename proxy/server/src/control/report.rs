@@ -12,7 +12,7 @@ use crate::world::control::{NodeReport, ServiceReport};
 
 impl Service {
     /// `None`: the configuration does not name it.
-    pub(super) fn report(&self, now: Duration) -> Option<ServiceReport> {
+    pub(super) fn report(&self, now: Duration, writable: bool) -> Option<ServiceReport> {
         let plan = self.plan.as_ref()?;
         let published = self.roster.published();
         Some(ServiceReport {
@@ -20,6 +20,7 @@ impl Service {
             policy: plan.policy.name.clone(),
             version: published.version(),
             high_water: self.roster.high_water(),
+            primary: self.primary_report(writable),
             nodes: published.members().iter().map(|member| self.node_report(member, now)).collect(),
         })
     }

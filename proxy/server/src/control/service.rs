@@ -15,6 +15,7 @@ use pointsman_core::cluster::roster::{
 use pointsman_registry::{Change, Kept};
 
 use super::checks::{Checker, Pulse, Target};
+use super::office::Office;
 use crate::world::control::{Denied, Feed, ReportedLoad};
 
 /// How a node that joined is checked where the service says nothing: whoever joins must at least be reachable. Two
@@ -54,6 +55,7 @@ pub(super) struct Service {
     /// that a service taken out by mistake comes back with them.
     pub(super) plan: Option<plan::Service>,
     pub(super) loads: HashMap<String, ReportedLoad>,
+    pub(super) office: Office,
     static_check: Option<Arc<HealthCheck>>,
     joined_check: Arc<HealthCheck>,
     watched: HashMap<String, Watched>,
@@ -74,17 +76,20 @@ impl Service {
         }
         let joined = kept.nodes.values().map(Kept::spec).collect();
         let roster = Roster::new(incarnations.clone(), joined, kept.drains.clone(), kept.high_water);
-        Self {
+        let mut service = Self {
             name: name.into(),
             roster,
             leases,
             feed: Arc::new(Feed::new(Arc::default())),
             plan: None,
             loads: HashMap::new(),
+            office: Office::default(),
             static_check: None,
             joined_check: Arc::new(reachable()),
             watched: HashMap::new(),
-        }
+        };
+        service.keep_office(&kept.office);
+        service
     }
 
     /// Takes over how nodes are checked. A check that did not change stays the same value, so that nothing restarts.
@@ -163,7 +168,7 @@ impl Service {
         gone.then(|| Change::Remove { service: self.name.to_string(), id: id.to_owned() })
     }
 
-    /// Shows readers what changed since the last time.
+    /// Shows readers what changed since the last time. [`Desk::show`](super::desk::Desk::show) elects before.
     pub(super) fn publish(&mut self, now: Duration) {
         if let Some(next) = self.roster.publish(now) {
             let before = self.feed.cell.load_full();

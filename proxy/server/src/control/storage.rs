@@ -60,6 +60,12 @@ impl Storage {
         self.store.as_mut().ok_or_else(String::new)
     }
 
+    /// Whether a change may be tried that nobody waits for: not while the registry is away, nor before a failing disk is
+    /// due again.
+    pub(super) fn is_writable(&self, now: Duration) -> bool {
+        !self.away && self.retry_at.is_none_or(|at| at <= now)
+    }
+
     /// Writes all changes with one sync, or none; the error is for the client.
     pub(super) fn commit(&mut self, changes: Vec<Change>, now: Duration) -> Result<(), String> {
         if changes.is_empty() {
@@ -100,7 +106,9 @@ impl Storage {
             Err(error) if self.away => Err(error),
             Err(error) => {
                 if self.retry_at.replace(now + RETRY).is_none() {
-                    let message = format!("nodes cannot join, leave or be drained, traffic goes on: {error}");
+                    let message = format!(
+                        "nodes cannot join, leave or be drained and no primary is elected, traffic goes on: {error}"
+                    );
                     self.bus.tell("registry-unwritable", "", "", message);
                 }
                 Err(error)

@@ -2,6 +2,7 @@
 
 mod bench;
 mod joining;
+mod primaries;
 mod reloading;
 mod storing;
 
@@ -38,10 +39,14 @@ struct Room {
 
 impl Room {
     fn on(store: Store) -> Self {
+        Self::on_with(store, Legacy::default())
+    }
+
+    fn on_with(store: Store, legacy: Legacy) -> Self {
         let (bus, metrics) = (Bus::default(), Arc::new(Metrics::new()));
         let notices = bus.listen();
         let (control, inbox) = Control::channel();
-        let thread = launch(store, inbox, Arc::clone(&metrics), bus, Legacy::default()).expect("starts");
+        let thread = launch(store, inbox, Arc::clone(&metrics), bus, legacy).expect("starts");
         Self { control, thread, notices, metrics }
     }
 

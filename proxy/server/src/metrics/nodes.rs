@@ -11,6 +11,8 @@ pub struct NodeGauges {
     standing: IntGaugeVec,
     nodes: IntGaugeVec,
     owners: OwnerMetrics,
+    primary: IntGaugeVec,
+    epoch: IntGaugeVec,
 }
 
 impl NodeGauges {
@@ -35,6 +37,12 @@ impl NodeGauges {
             ),
             nodes: gauges("pointsman_registry_nodes", "Nodes of a service, whatever their standing.", &["service"]),
             owners: OwnerMetrics::new(registry),
+            primary: gauges("pointsman_primary", "1 for the node that is the primary of its service.", node),
+            epoch: gauges(
+                "pointsman_primary_epoch",
+                "Epoch of a service's primary, or of the last there was.",
+                &["service"],
+            ),
         }
     }
 
@@ -56,7 +64,19 @@ impl NodeGauges {
         &self.owners
     }
 
+    /// Whether a node is the primary of a service that has one.
+    pub fn primary(&self, service: &str, node: &str, is: bool) {
+        self.primary.with_label_values(&[service, node]).set(is.into());
+    }
+
+    /// The epoch of a service's primary.
+    pub fn epoch(&self, service: &str, epoch: u64) {
+        self.epoch.with_label_values(&[service]).set(i64::try_from(epoch).unwrap_or(i64::MAX));
+    }
+
     pub(super) fn reset(&self) {
+        self.primary.reset();
+        self.epoch.reset();
         self.in_flight.reset();
         self.queued.reset();
         self.standing.reset();

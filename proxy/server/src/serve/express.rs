@@ -25,7 +25,7 @@ use super::mirror::Copier;
 use super::outcome::{count, note, timeouts};
 use super::stopping::Stopping;
 use super::trip::TIMED;
-use super::{Shared, ahead, forwarded, identity, owned, scene};
+use super::{Shared, ahead, epoch, forwarded, identity, owned, scene};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::{Course, Service, clock};
@@ -274,6 +274,7 @@ impl Trip for Errand {
         }
         forwarded::write_lines(self.told, &self.origin, facts, out);
         owned::write_lines(self.service.as_deref(), self.exchange.owner_epoch(), out);
+        epoch::write_line(self.service.as_deref(), attempt, out);
         if let Some(course) = &self.course {
             course.write_lines(&attempt.node, out);
         }

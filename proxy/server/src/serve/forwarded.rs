@@ -16,9 +16,10 @@ use pointsman_core::facts::{HeaderValue, RequestFacts};
 use pointsman_core::origin::Origin;
 use pointsman_lane::traffic::Facts;
 
+use super::epoch::EPOCH;
 use super::identity::REQUEST_ID;
 use super::mirror::MARK;
-use super::owned::EPOCH;
+use super::owned::EPOCH as OWNER_EPOCH;
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
@@ -90,8 +91,9 @@ pub(super) fn leaves_out(name: &[u8], trusted: bool) -> bool {
         9 if is(REAL) => !trusted,
         9 => is(FORWARDED),
         12 if is(REQUEST_ID) => true,
+        15 if is(EPOCH) => true,
         18 if is(MARK) => !trusted,
-        21 if is(EPOCH) => true,
+        21 if is(OWNER_EPOCH) => true,
         12.. if begins(name, FAMILY) => !trusted || is(FOR) || is(PROTO) || is(HOST),
         _ => false,
     }
@@ -284,6 +286,7 @@ mod tests {
             "X-Forwarded_Host",
             "x-request-id",
             "Pointsman_Owner-Epoch",
+            "Pointsman_Epoch",
         ] {
             assert!(leaves_out(name.as_bytes(), false) && leaves_out(name.as_bytes(), true), "{name}");
         }

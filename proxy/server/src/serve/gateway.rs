@@ -28,7 +28,7 @@ use super::manner::Manners;
 use super::mirror::Copier;
 use super::stopping::Stopping;
 use super::trip::Trip;
-use super::{Shared, ahead, answer, course, forwarded, guard, identity, outcome, owned};
+use super::{Shared, ahead, answer, course, epoch, forwarded, guard, identity, outcome, owned};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::Service;
@@ -209,6 +209,7 @@ impl ProxyHttp for Gateway {
         if let Some(origin) = &trip.origin {
             forwarded::introduce(session, trip.told, origin, request)?;
         }
+        epoch::tell(trip.epoch(), request)?;
         if trip.told.tell(Told::RequestId) {
             request.insert_header(identity::REQUEST_ID, &trip.id)?;
         }

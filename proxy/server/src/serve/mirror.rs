@@ -18,9 +18,9 @@ use tokio::sync::watch;
 use super::behind;
 use super::head::Head;
 use super::manner::Manners;
-use super::owned::EPOCH;
+use super::owned::EPOCH as OWNER_EPOCH;
 use super::trip::Trip;
-use super::{Shared, ahead, outcome};
+use super::{Shared, ahead, epoch, outcome};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::world::Mirror;
 use crate::world::mirror::Place;
@@ -104,10 +104,13 @@ impl Desk {
         }
         let Some(peer) = behind::peer(&trip, behind::known(&self.manners, &trip).await) else { return "no-node" };
         head.remove_header(&CONNECTION);
-        // Of the original, whose owner another service knows.
-        head.remove_header(EPOCH);
-        let epoch = trip.exchange.owner_epoch().map_or(Ok(()), |epoch| head.insert_header(EPOCH, epoch.to_string()));
-        if epoch.is_err() || head.insert_header(MARK, "1").is_err() {
+        // Those of the original say nothing of another service.
+        head.remove_header(OWNER_EPOCH);
+        let owner = trip.exchange.owner_epoch();
+        let owner = owner.map_or(Ok(()), |epoch| head.insert_header(OWNER_EPOCH, epoch.to_string()));
+        let told =
+            owner.and_then(|()| head.insert_header(MARK, "1")).and_then(|()| epoch::tell(trip.epoch(), &mut head));
+        if told.is_err() {
             return "failed";
         }
         trip.sending();

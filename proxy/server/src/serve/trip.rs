@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 use pointsman_config::plan::{ForwardedHeaders, Timeouts};
-use pointsman_core::cluster::load::InFlight;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, WaitsFor};
@@ -21,12 +20,16 @@ use super::ahead::Ahead;
 use super::books::Books;
 use super::deadline::Deadline;
 use super::entry::{Asked, Sent, decided, line, micros};
+use super::epoch;
 use super::outcome::{count, note, timeouts};
 use super::owned::Lesson;
 use super::scene;
 use crate::access_log::Line;
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::world::{Course, Mirror, Service, clock};
+use underway::Underway;
+
+mod underway;
 
 /// One pick in so many is timed: reading the clock twice costs as much as a pick.
 pub(super) const TIMED: u64 = 16;
@@ -68,28 +71,6 @@ enum Carrier {
     Service(Arc<Service>),
     /// Names and counters of a service whose policy must not live as long as the tunnel does.
     Tunnel(Box<Books>),
-}
-
-/// An attempt at a node. Dropping it gives the node's in-flight count back.
-struct Underway {
-    _in_flight: InFlight,
-    started: Instant,
-    sent: bool,
-    /// Whether the client has to send more before the node can answer.
-    waits_for_client: bool,
-    /// Status of the node's answer, once its head is there.
-    answered: Option<u16>,
-    /// Whether it was written down how it went.
-    noted: bool,
-    deadline: Option<Deadline>,
-}
-
-impl Underway {
-    fn new(in_flight: InFlight) -> Self {
-        let started = Instant::now();
-        let (sent, waits_for_client) = (false, false);
-        Self { _in_flight: in_flight, started, sent, waits_for_client, answered: None, noted: false, deadline: None }
-    }
 }
 
 impl Trip {
@@ -174,9 +155,15 @@ impl Trip {
     pub(super) fn begin(&mut self, attempt: Attempt) {
         self.received = 0;
         self.ahead.again();
+        let epoch = self.service().and_then(|service| epoch::of(service, &attempt));
         self.last = Some((attempt.node, attempt.by));
         self.head_after = None;
-        self.attempt = Some(Underway::new(attempt.in_flight));
+        self.attempt = Some(Underway::new(attempt.in_flight, epoch));
+    }
+
+    /// What the node is told of the primary.
+    pub(super) fn epoch(&self) -> Option<u64> {
+        self.attempt.as_ref().and_then(|attempt| attempt.epoch)
     }
 
     /// What was decided when the attempt before failed.

@@ -20,6 +20,13 @@ pub struct Notice {
     pub node: String,
     /// One sentence.
     pub message: String,
+    /// Of the primary that it tells of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// What made or unmade that primary, for programs: `elected`, `resumed`, `gone`, `drained`, `down`, `reborn`,
+    /// `abolished`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<&'static str>,
 }
 
 /// Sends notices. Cloning is cheap.
@@ -39,14 +46,38 @@ impl Default for Bus {
 impl Bus {
     /// Tells whoever listens, and the log.
     pub fn tell(&self, kind: &'static str, service: &str, node: &str, message: impl Into<String>) {
-        let message = message.into();
+        self.send(kind, service, node, message.into(), None);
+    }
+
+    /// Tells of a primary: its epoch, and what made or unmade it.
+    pub fn tell_of_primary(
+        &self,
+        kind: &'static str,
+        service: &str,
+        node: &str,
+        office: (u64, &'static str),
+        message: impl Into<String>,
+    ) {
+        self.send(kind, service, node, message.into(), Some(office));
+    }
+
+    fn send(
+        &self,
+        kind: &'static str,
+        service: &str,
+        node: &str,
+        message: String,
+        office: Option<(u64, &'static str)>,
+    ) {
         log::info!(target: "pointsman::events", "{kind} service={service} node={node} {message}");
         let at_ms = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
         let seq = self.seq.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+        let (epoch, why) = office.unzip();
+        let (service, node) = (service.into(), node.into());
         // An error means that nobody listens.
-        let _ = self.sender.send(Notice { seq, at_ms, kind, service: service.into(), node: node.into(), message });
+        let _ = self.sender.send(Notice { seq, at_ms, kind, service, node, message, epoch, why });
     }
 
     /// Listens from now on.

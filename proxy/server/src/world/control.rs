@@ -190,8 +190,34 @@ pub struct ServiceReport {
     pub version: u64,
     /// The highest ordinal that ever counted; kept on disk, lowered by nothing but [`Order::LowerMark`].
     pub high_water: u64,
+    /// Who is the primary; `None`: the service elects none.
+    #[serde(skip)]
+    pub primary: Option<PrimaryReport>,
     /// Nodes in member order.
     pub nodes: Vec<NodeReport>,
+}
+
+/// The office of a service's primary as operators see it.
+#[derive(Debug, Clone)]
+pub struct PrimaryReport {
+    /// Id and address of the primary.
+    pub node: Option<(String, String)>,
+    /// Its epoch, or that of the last there was; 0: there never was one.
+    pub epoch: u64,
+    /// When it was elected, in milliseconds since 1970.
+    pub since_ms: Option<u64>,
+    /// Why there is none.
+    pub vacancy: Option<Vacancy>,
+}
+
+/// Why a service has no primary now.
+#[derive(Debug, Clone)]
+pub struct Vacancy {
+    /// For programs: `first` (nobody was up yet), `restart` (of the proxy), `gone`, `drained`, `down`, `reborn`,
+    /// `abolished` (what became of the last), `unwritable` (the registry's disk).
+    pub why: &'static str,
+    /// A sentence.
+    pub detail: String,
 }
 
 /// A node as operators see it.

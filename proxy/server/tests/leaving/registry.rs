@@ -8,7 +8,7 @@ use pointsman_demo::harness::until;
 use pointsman_demo::node::{self, NodeOptions};
 use serde_json::json;
 
-use crate::stage::{no_lease_lost, nodes, proxy, proxy_with, upgrade};
+use crate::stage::{TTL, no_lease_lost, nodes, proxy, proxy_with, upgrade};
 
 #[tokio::test]
 async fn nodes_drains_and_marks_pass_on_and_nobody_loses_a_lease() {
@@ -78,6 +78,47 @@ async fn whose_turn_it_is_passes_on() {
     }
     let wanted: Vec<&str> = ["n1", "n2", "n3"].into_iter().cycle().skip_while(|id| *id != order[0]).take(8).collect();
     assert_eq!(order, wanted);
+}
+
+/// Every customer belongs to ordinal 1, which nobody has: so every request is the primary's, and without one it is refused.
+#[tokio::test]
+async fn the_primary_stays_in_its_epoch_and_no_request_is_without_one() {
+    let yaml = crate::stage::YAML.replace(
+        "policy: round-robin",
+        "policy: { use: customer-modulo, with: { slots: 1, failover: primary } }\n    key: { header: x-customer-id }\n    \
+         primary: { takeover_after: 1h }",
+    );
+    let mut proxy = proxy_with(&yaml, &["--grace", "3"]).await;
+    let mut nodes = Vec::new();
+    for number in 2..=3 {
+        let options = NodeOptions::new(&format!("n{number}")).ordinal(number).join(proxy.admin.address(), "api", TTL);
+        let mut node = node::start(options).expect("a node");
+        node.joined().await;
+        proxy.admin.node_is("api", &format!("n{number}"), "up").await.expect("up");
+        nodes.push(node);
+    }
+    let path = "/v1/services/api/primary";
+    let before = proxy.admin.get(path).await.expect("answered").json().expect("JSON");
+    assert_eq!((&before["id"], &before["epoch"]), (&"n2".into(), &1.into()));
+    let (stop, to) = (Arc::new(AtomicBool::new(false)), proxy.addr());
+    let asking = tokio::spawn({
+        let stop = Arc::clone(&stop);
+        async move {
+            let mut seen = std::collections::BTreeSet::new();
+            while !stop.load(Ordering::Relaxed) {
+                let answer = Request::get("/echo").header("x-customer-id", "7").send(to).await;
+                seen.insert(answer.map(|answer| answer.status).map_err(|error| error.to_string()));
+            }
+            seen
+        }
+    });
+    for _ in 0..2 {
+        upgrade(&mut proxy, &[]).await.expect("upgraded");
+        let after = proxy.admin.get(path).await.expect("answered").json().expect("JSON");
+        assert_eq!(after, before, "the same epoch since the same moment");
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(asking.await.expect("no panic").into_iter().collect::<Vec<_>>(), [Ok(200)]);
 }
 
 /// A client that keeps its connection to the API is told where to go, and finds everything there.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc::Receiver;
 
-use crate::world::control::{Denied, Joined, Mark, NodeReport, Order, ReportedLoad, ServiceReport};
+use crate::world::control::{
+    Denied, Joined, Mark, NodeReport, Order, PrimaryReport, ReportedLoad, ServiceReport, Vacancy,
+};
 
 /// Answers until nobody asks any more. Ids decide what happens: `taken`, `storage` and `invalid` are denied so.
 pub(super) async fn answer(mut orders: Receiver<Order>) {
@@ -50,17 +52,28 @@ pub(super) async fn answer(mut orders: Receiver<Order>) {
                 let _ = reply.send(if service == "oms" { Ok(mark) } else { Err(Denied::NoService(service)) });
             }
             Order::Report { reply } => {
+                let primary = primary(nodes.get("fixed").is_some_and(|node| node.standing == "up"));
                 let nodes = nodes.values().cloned().collect();
                 let _ = reply.send(vec![ServiceReport {
                     name: "oms".into(),
                     policy: "round-robin".into(),
                     version: 7,
                     high_water: 1,
+                    primary: Some(primary),
                     nodes,
                 }]);
             }
             other => panic!("the admin API has no business with {other:?}"),
         }
+    }
+}
+
+fn primary(up: bool) -> PrimaryReport {
+    PrimaryReport {
+        node: up.then(|| ("fixed".to_owned(), "127.0.0.1:9001".to_owned())),
+        epoch: 41,
+        since_ms: up.then_some(1_700_000_000_000),
+        vacancy: (!up).then(|| Vacancy { why: "drained", detail: "node `fixed` was it".into() }),
     }
 }
 

@@ -31,6 +31,25 @@ async fn services_are_listed_and_shown() {
 }
 
 #[tokio::test]
+async fn who_is_the_primary_is_told_and_why_nobody_is() {
+    let api = Api::start().await;
+    let asked = api.get("/v1/services/oms/primary").await.json();
+    let wanted = serde_json::json!({
+        "service": "oms", "id": "fixed", "address": "127.0.0.1:9001", "epoch": 41, "since_ms": 1_700_000_000_000_u64
+    });
+    assert_eq!(asked, wanted);
+    let service = api.get("/v1/services/oms").await.json();
+    assert_eq!((&service["primary"], &service["epoch"]), (&"fixed".into(), &41.into()));
+    assert_eq!(api.send("POST", "/v1/services/oms/nodes/fixed/drain", "").await.status, 200);
+    let none = api.get("/v1/services/oms/primary").await.problem(404, "no-primary");
+    assert_eq!((&none["epoch"], &none["why"]), (&41.into(), &"drained".into()));
+    assert!(none["detail"].as_str().is_some_and(|detail| detail.contains("`fixed` was it")), "{none}");
+    let service = api.get("/v1/services/oms").await.json();
+    assert_eq!((&service["primary"], &service["epoch"]), (&serde_json::Value::Null, &41.into()));
+    api.get("/v1/services/omz/primary").await.problem(404, "no-service");
+}
+
+#[tokio::test]
 async fn the_configuration_is_shown_as_it_was_written() {
     let api = Api::start().await;
     let config = api.get("/v1/config").await.json();
@@ -141,6 +160,7 @@ fn every_event_and_every_metric_is_documented() {
     let mut events = BTreeSet::new();
     quoted(&sources, ".tell(\"", &mut events);
     quoted(&sources, "(\"node-", &mut events);
+    quoted(&sources, "(\"primary-", &mut events);
     let mut metrics = BTreeSet::new();
     quoted(&sources.join("metrics.rs").with_extension(""), "\"pointsman_", &mut metrics);
     let text = std::fs::read_to_string(sources.join("metrics.rs")).expect("a source");

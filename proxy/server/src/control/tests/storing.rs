@@ -138,9 +138,9 @@ async fn what_is_said_of_a_dropped_end_is_what_is_known() {
 }
 
 /// A real folder whose writes fail on demand.
-struct Failing {
-    folder: Folder,
-    full: Arc<AtomicBool>,
+pub(super) struct Failing {
+    pub(super) folder: Folder,
+    pub(super) full: Arc<AtomicBool>,
 }
 
 impl Failing {
