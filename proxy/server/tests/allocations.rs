@@ -132,8 +132,8 @@ fn proxy(folder: &Path) -> SocketAddr {
         let nodes: Vec<String> = (1..3).map(|n| format!("{{ id: n{n}, ordinal: {n}, address: {} }}", node())).collect();
         let nodes = nodes.join(", ");
         let (used, owners) = if policy == OWNED { ("round-robin", OWNERS) } else { (policy, "") };
-        let key = "primary: on, key: { header: x-customer-id }";
-        let _ = writeln!(yaml, "  {policy}: {{ policy: {used}, {key}, nodes: [{nodes}]{owners} }}");
+        let key = "key: { header: x-customer-id }";
+        let _ = writeln!(yaml, "  {policy}: {{ policy: {used}, {key}, primary: on, nodes: [{nodes}]{owners} }}");
     }
     yaml.push_str("routes:\n");
     for policy in POLICIES {

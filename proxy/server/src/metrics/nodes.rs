@@ -10,9 +10,9 @@ pub struct NodeGauges {
     queued: IntGaugeVec,
     standing: IntGaugeVec,
     nodes: IntGaugeVec,
-    owners: OwnerMetrics,
     primary: IntGaugeVec,
     epoch: IntGaugeVec,
+    owners: OwnerMetrics,
 }
 
 impl NodeGauges {
@@ -36,13 +36,13 @@ impl NodeGauges {
                 node,
             ),
             nodes: gauges("pointsman_registry_nodes", "Nodes of a service, whatever their standing.", &["service"]),
-            owners: OwnerMetrics::new(registry),
             primary: gauges("pointsman_primary", "1 for the node that is the primary of its service.", node),
             epoch: gauges(
                 "pointsman_primary_epoch",
                 "Epoch of a service's primary, or of the last there was.",
                 &["service"],
             ),
+            owners: OwnerMetrics::new(registry),
         }
     }
 
@@ -59,11 +59,6 @@ impl NodeGauges {
         self.nodes.with_label_values(&[service]).set(i64::try_from(nodes).unwrap_or(i64::MAX));
     }
 
-    /// What services know of owners.
-    pub fn owners(&self) -> &OwnerMetrics {
-        &self.owners
-    }
-
     /// Whether a node is the primary of a service that has one.
     pub fn primary(&self, service: &str, node: &str, is: bool) {
         self.primary.with_label_values(&[service, node]).set(is.into());
@@ -72,6 +67,11 @@ impl NodeGauges {
     /// The epoch of a service's primary.
     pub fn epoch(&self, service: &str, epoch: u64) {
         self.epoch.with_label_values(&[service]).set(i64::try_from(epoch).unwrap_or(i64::MAX));
+    }
+
+    /// What services know of owners.
+    pub fn owners(&self) -> &OwnerMetrics {
+        &self.owners
     }
 
     pub(super) fn reset(&self) {

@@ -245,8 +245,7 @@ impl Trip for Errand {
     }
 
     fn replied(&mut self, reply: &Reply<'_>) -> bool {
-        let (service, last) = (self.service.as_ref(), self.last.as_ref());
-        self.lesson = service.zip(last).and_then(|(service, (node, _))| owned::hear(service, node, reply));
+        self.lesson = owned::hear(self.service.as_ref(), self.last.as_ref().map(|(node, _)| node), reply);
         self.lesson.is_some()
     }
 
@@ -273,8 +272,8 @@ impl Trip for Errand {
             self.id.write_line(facts, out);
         }
         forwarded::write_lines(self.told, &self.origin, facts, out);
-        owned::write_lines(self.service.as_deref(), self.exchange.owner_epoch(), out);
         epoch::write_line(self.service.as_deref(), attempt, out);
+        owned::write_lines(self.service.as_deref(), self.exchange.owner_epoch(), out);
         if let Some(course) = &self.course {
             course.write_lines(&attempt.node, out);
         }

@@ -19,7 +19,7 @@ use pointsman_lane::traffic::Facts;
 use super::epoch::EPOCH;
 use super::identity::REQUEST_ID;
 use super::mirror::MARK;
-use super::owned::EPOCH as OWNER_EPOCH;
+use super::owned::OWNER_EPOCH;
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
@@ -285,8 +285,8 @@ mod tests {
             "x-forwarded-proto",
             "X-Forwarded_Host",
             "x-request-id",
-            "Pointsman_Owner-Epoch",
             "Pointsman_Epoch",
+            "Pointsman_Owner-Epoch",
         ] {
             assert!(leaves_out(name.as_bytes(), false) && leaves_out(name.as_bytes(), true), "{name}");
         }

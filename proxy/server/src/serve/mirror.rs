@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::behind;
 use super::head::Head;
 use super::manner::Manners;
-use super::owned::EPOCH as OWNER_EPOCH;
+use super::owned::OWNER_EPOCH;
 use super::trip::Trip;
 use super::{Shared, ahead, epoch, outcome};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
@@ -104,13 +104,12 @@ impl Desk {
         }
         let Some(peer) = behind::peer(&trip, behind::known(&self.manners, &trip).await) else { return "no-node" };
         head.remove_header(&CONNECTION);
-        // Those of the original say nothing of another service.
+        // The epochs of another service say nothing here.
         head.remove_header(OWNER_EPOCH);
         let owner = trip.exchange.owner_epoch();
-        let owner = owner.map_or(Ok(()), |epoch| head.insert_header(OWNER_EPOCH, epoch.to_string()));
-        let told =
-            owner.and_then(|()| head.insert_header(MARK, "1")).and_then(|()| epoch::tell(trip.epoch(), &mut head));
-        if told.is_err() {
+        let told = owner.map_or(Ok(()), |epoch| head.insert_header(OWNER_EPOCH, epoch.to_string()));
+        let told = told.and_then(|()| head.insert_header(MARK, "1"));
+        if told.and_then(|()| epoch::tell(trip.epoch(), &mut head)).is_err() {
             return "failed";
         }
         trip.sending();

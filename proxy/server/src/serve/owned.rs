@@ -18,7 +18,7 @@ use super::trip::Trip;
 use crate::world::{Service, clock};
 
 /// The field that tells a node in which epoch it owns the key of the request. No client may send it.
-pub(super) const EPOCH: &str = "pointsman-owner-epoch";
+pub(super) const OWNER_EPOCH: &str = "pointsman-owner-epoch";
 
 const ENCODING: &str = "accept-encoding";
 
@@ -28,7 +28,7 @@ pub(super) fn introduce(trip: &Trip, request: &mut RequestHeader) -> Result<()> 
         request.insert_header(ENCODING, "identity")?;
     }
     if let Some(epoch) = trip.exchange.owner_epoch() {
-        request.insert_header(EPOCH, epoch.to_string())?;
+        request.insert_header(OWNER_EPOCH, epoch.to_string())?;
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ pub(super) fn write_lines(service: Option<&Service>, epoch: Option<u16>, out: &m
     }
     if let Some(epoch) = epoch {
         // Writing to a Vec cannot fail.
-        let _ = write!(out, "{EPOCH}: {epoch}\r\n");
+        let _ = write!(out, "{OWNER_EPOCH}: {epoch}\r\n");
     }
 }
 
@@ -137,7 +137,12 @@ impl Which {
 /// Learns from the head of a response that goes to the client, before it does. What is left is for its body to say.
 ///
 /// Nothing is learnt from an answer that is an error: what it names the node has not taken.
-pub(super) fn hear(service: &Arc<Service>, node: &Arc<Node>, answer: &impl Answer) -> Option<Box<Lesson>> {
+pub(super) fn hear(
+    service: Option<&Arc<Service>>,
+    node: Option<&Arc<Node>>,
+    answer: &impl Answer,
+) -> Option<Box<Lesson>> {
+    let (service, node) = (service?, node?);
     let owning = owning(service)?;
     let learns = (0..owning.plan.learn.len()).map(Which::Learn).filter(|_| answer.status() < 400);
     let mut open = Vec::new();
@@ -157,7 +162,7 @@ pub(super) fn hear(service: &Arc<Service>, node: &Arc<Node>, answer: &impl Answe
 
 /// The head of an answer goes to the client of a trip.
 pub(super) fn passes(trip: &mut Trip, answer: &impl Answer) {
-    trip.lesson = trip.service().zip(trip.node()).and_then(|(service, node)| hear(service, node, answer));
+    trip.lesson = hear(trip.service(), trip.node(), answer);
 }
 
 /// And so do these bytes of its body. One that comes too late is cut off.

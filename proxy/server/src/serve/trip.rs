@@ -153,9 +153,9 @@ impl Trip {
     }
 
     pub(super) fn begin(&mut self, attempt: Attempt) {
+        let epoch = self.service().and_then(|service| epoch::of(service, &attempt));
         self.received = 0;
         self.ahead.again();
-        let epoch = self.service().and_then(|service| epoch::of(service, &attempt));
         self.last = Some((attempt.node, attempt.by));
         self.head_after = None;
         self.attempt = Some(Underway::new(attempt.in_flight, epoch));
