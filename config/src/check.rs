@@ -33,6 +33,7 @@ mod retry;
 mod routes;
 mod run_as;
 mod services;
+mod shed;
 mod tls;
 mod trusted;
 pub(crate) mod words;
@@ -112,6 +113,7 @@ const FILE: Known = Known {
         "forwarded_headers",
         "trusted_header",
         "access_log",
+        "shed_at_memory",
         "registry",
         "lane",
         "policies",
@@ -142,6 +144,7 @@ pub(crate) fn plan(root: &Node, checks: &Checks, known_policies: &[&str]) -> Pla
         trusted_header: trusted::trusted_header(&file),
         access_log: access_log::access_log(&file),
         registry,
+        shed_at_memory: shed::shed_at_memory(&file),
         routes: routes::routes(&file, &service_names),
         run_as: run_as::run_as(&file),
         policies,

@@ -66,9 +66,20 @@ pub struct Plan {
     pub services: BTreeMap<String, Service>,
     /// Routes in the order written; precedence is decided by the router, not by this order alone.
     pub routes: Vec<Route>,
+    /// The share of the memory that it may take from which on the proxy turns new clients away; `None`: never.
+    #[serde(skip_serializing_if = "is_default_share")]
+    pub shed_at_memory: Option<f64>,
     /// Whom to become where the proxy is started as root; `None`: nobody else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_as: Option<RunAs>,
+}
+
+/// Where new clients are turned away unless something else is said: what is left suffices for those inside.
+pub const SHED_AT_MEMORY: f64 = 0.95;
+
+#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
+fn is_default_share(share: &Option<f64>) -> bool {
+    *share == Some(SHED_AT_MEMORY)
 }
 
 /// Where trusted proxies say who their client is.

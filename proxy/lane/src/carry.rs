@@ -6,17 +6,18 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::hand_over::HandOver;
 use crate::options::Options;
 use crate::stream::{Peer, Stream};
-use crate::traffic::{Ending, Traffic};
+use crate::traffic::{Ending, Room, Traffic};
 use crate::worker::{self, Slot};
 use tunnel::Tunnel;
 use turn::After;
@@ -35,6 +36,9 @@ mod turn;
 mod upload;
 mod wait;
 mod work;
+
+/// How much of what comes after the last answer is read at a time.
+const DISCARDED: usize = 8 * 1024;
 
 /// Carries connections for one [`Traffic`].
 #[derive(Debug)]
@@ -116,7 +120,11 @@ impl<F: Traffic> Lane<F> {
                 connection.client.say_goodbye();
                 return Ended::Closed;
             }
-            let mut work = worker::take_bench::<Work<F::Trip>>().unwrap_or_default();
+            let mut work = worker::take_bench::<Work<F::Trip>>().unwrap_or_else(|| {
+                // Whether there is room is asked again where the request begins.
+                let _ = self.traffic.room(Work::<F::Trip>::size());
+                Box::default()
+            });
             let after = poll_fn(|task| connection.poll_work(self, &mut work, task)).await;
             match after {
                 After::Idle => worker::put_bench(work, connection.now),
@@ -129,7 +137,12 @@ impl<F: Traffic> Lane<F> {
                     return Ended::Closed;
                 }
                 After::Linger => {
-                    connection.linger(self, work).await;
+                    work.clear();
+                    worker::put_bench(work, connection.now);
+                    // Who is turned away in great numbers must not stay for that.
+                    if self.traffic.room(0) == Room::Plenty {
+                        connection.linger(self).await;
+                    }
                     return Ended::Closed;
                 }
                 After::Tunnel => {
@@ -195,7 +208,7 @@ impl Connection {
         let ending = poll_fn(|task| self.poll_tunnel(lane, &mut tunnel, task)).await;
         tunnel.finish(&self.peer, (lane.clock)(), ending);
         if ending == Ending::Complete {
-            self.linger(lane, worker::take_bench().unwrap_or_default()).await;
+            self.linger(lane).await;
         }
     }
 
@@ -213,12 +226,10 @@ impl Connection {
         ending
     }
 
-    async fn linger<F: Traffic>(&mut self, lane: &Lane<F>, mut work: Box<Work<F::Trip>>) {
-        work.clear();
+    async fn linger<F: Traffic>(&mut self, lane: &Lane<F>) {
         let deadline = (lane.clock)() + lane.options.linger;
-        let _ = poll_fn(|task| self.poll_linger(lane, &mut work, deadline, task)).await;
-        work.clear();
-        worker::put_bench(work, (lane.clock)());
+        let mut shut = false;
+        let _ = poll_fn(|task| self.poll_linger(lane, &mut shut, deadline, task)).await;
     }
 
     /// Closes our direction and throws away what comes, until the client closes too or the time is over: closing with
@@ -226,7 +237,7 @@ impl Connection {
     fn poll_linger<F: Traffic>(
         &mut self,
         lane: &Lane<F>,
-        work: &mut Work<F::Trip>,
+        shut: &mut bool,
         deadline: Duration,
         task: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
@@ -234,12 +245,16 @@ impl Connection {
             return Poll::Ready(Ok(()));
         }
         self.slot.arm(deadline, task.waker());
-        if !work.lingers() {
+        if !*shut {
             ready!(Pin::new(&mut self.client).poll_shutdown(task))?;
-            work.linger();
+            *shut = true;
         }
+        // On the stack: however many linger, they hold nothing.
+        let mut bytes = [MaybeUninit::uninit(); DISCARDED];
         loop {
-            if ready!(work.poll_discard(task, &mut self.client))? == 0 {
+            let mut room = ReadBuf::uninit(&mut bytes);
+            ready!(Pin::new(&mut self.client).poll_read(task, &mut room))?;
+            if room.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
         }

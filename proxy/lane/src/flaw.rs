@@ -60,6 +60,8 @@ pub enum Flaw {
     SlowHead,
     /// No further piece of a body within the time allowed.
     SlowBody,
+    /// The proxy is near the limit of its memory: [`crate::traffic::Room`].
+    NoRoom,
     /// Not `version SP status SP reason` (RFC 9112 §4).
     StatusLine,
     /// 101 to a request that asked for no upgrade (RFC 9110 §15.2.2).
@@ -77,6 +79,7 @@ impl Flaw {
             Self::LineTooLong => 414,
             Self::HeadTooLarge | Self::TooManyFields | Self::TrailerTooLarge => 431,
             Self::BodyTooLarge => 413,
+            Self::NoRoom => 503,
             Self::SlowHead | Self::SlowBody => 408,
             Self::StatusLine | Self::WrongUpgrade | Self::TooManyInterim => 502,
             _ => 400,
@@ -114,6 +117,7 @@ impl Flaw {
             Self::BodyTooLarge => "body-too-large",
             Self::SlowHead => "slow-head",
             Self::SlowBody => "slow-body",
+            Self::NoRoom => "memory",
             Self::StatusLine => "status-line",
             Self::WrongUpgrade => "wrong-upgrade",
             Self::TooManyInterim => "too-many-interim",
@@ -153,6 +157,7 @@ impl Flaw {
             Self::BodyTooLarge => "The body is larger than is taken here.",
             Self::SlowHead => "The head did not arrive in time.",
             Self::SlowBody => "The body did not arrive in time.",
+            Self::NoRoom => "The proxy is near the limit of its memory.",
             Self::StatusLine => "The status line is malformed.",
             Self::WrongUpgrade => "The node switched protocols although nobody asked.",
             Self::TooManyInterim => "The node sent too many interim responses.",

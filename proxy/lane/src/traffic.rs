@@ -33,6 +33,13 @@ pub trait Traffic: Send + Sync + 'static {
     /// A head is refused: write the page, count, log. There is no trip to finish. The connection is closed after it.
     fn reject(&self, flaw: Flaw, peer: &Peer, page: &mut Page);
 
+    /// How much memory there is for what comes. Asked for each request with 0, and with the bytes that are about to be
+    /// taken where a connection needs more than others left behind.
+    fn room(&self, more: usize) -> Room {
+        let _ = more;
+        Room::Plenty
+    }
+
     /// Whether connections are to end after the request they carry.
     fn draining(&self) -> bool {
         false
@@ -42,6 +49,18 @@ pub trait Traffic: Send + Sync + 'static {
     fn closes_idle(&self) -> bool {
         self.draining()
     }
+}
+
+/// How much memory there is for what comes; what is under way goes on in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Room {
+    /// Enough.
+    #[default]
+    Plenty,
+    /// For requests whose head fits into the buffer that a connection has anyway; others are refused ([`Flaw::NoRoom`]).
+    Little,
+    /// For no further request.
+    None,
 }
 
 /// One request from its head to its last byte. No call may block.

@@ -100,6 +100,7 @@ fn serve_lane(nodes: Vec<SocketAddr>) -> SocketAddr {
                 version: watch::Sender::new(1),
                 parked: Notify::new(),
                 draining: AtomicBool::new(false),
+                room: std::sync::Mutex::default(),
                 leave: AtomicU16::new(0),
                 within: AtomicU64::new(0),
                 told: None,

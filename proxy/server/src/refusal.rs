@@ -81,6 +81,7 @@ fn flaw_label(status: u16) -> &'static str {
         408 => "client-slow",
         413 => "body-too-large",
         414 | 431 => "head-too-large",
+        503 => "memory",
         _ => "bad-request",
     }
 }
@@ -89,6 +90,7 @@ fn explain(why: Why<'_>) -> Text {
     let reason = match why {
         Why::Reason(reason) => reason,
         Why::BadRequest => return text(400, "bad-request", "the request is malformed", "correct the request"),
+        Why::Flaw { status: 503, sentence } => return text(503, flaw_label(503), sentence, LATER),
         Why::Flaw { status, sentence } => return text(status, flaw_label(status), sentence, "correct the request"),
         Why::SlowClient => {
             return text(408, "client-slow", "the request's body did not come in time", "send the request again");

@@ -39,6 +39,7 @@ mod head;
 mod http2;
 mod identity;
 mod manner;
+mod memory;
 mod mirror;
 mod outcome;
 mod owned;
@@ -80,13 +81,15 @@ struct Shared {
     world: WorldCell,
     metrics: Arc<Metrics>,
     log: Arc<AccessLog>,
+    memory: Arc<memory::Memory>,
 }
 
 impl Workers {
     /// Starts `threads` workers (1 or more) that serve what `world` says. They accept nothing until
     /// [`Workers::listen`]. Fails when the system grants no thread or no event queue.
     pub fn start(threads: usize, world: &WorldCell, metrics: &Arc<Metrics>, log: &Arc<AccessLog>) -> io::Result<Self> {
-        let shared = Shared { world: Arc::clone(world), metrics: Arc::clone(metrics), log: Arc::clone(log) };
+        let memory = memory::watch(world)?;
+        let shared = Shared { world: Arc::clone(world), metrics: Arc::clone(metrics), log: Arc::clone(log), memory };
         let desk = Desk::new();
         let started: io::Result<Vec<_>> =
             (0..threads.max(1)).map(|index| worker::start(index, shared.clone(), desk.manners())).collect();

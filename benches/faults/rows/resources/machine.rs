@@ -150,13 +150,22 @@ pub(super) async fn memory(terms: &Terms) -> Result<Seen, String> {
         rig.hush(&mut seen).await;
         return Ok(seen);
     }
-    seen.same("an honest request while it sheds", rig.ask("GET", "/fault/x").await.status() != 0, true);
+    let turned_away = rig.ask("GET", "/fault/x").await;
+    seen.same("an honest client while it sheds", turned_away.status(), 503);
+    let when = turned_away.answer.ok().and_then(|answer| answer.header("retry-after").map(str::to_owned));
+    seen.claim("it is told when to come again", when.is_some(), when.unwrap_or_default());
     drop(held);
-    cgroup.hold(pid, 4 << 30)?;
+    // The limit stays: what was taken has to be given back.
     let back = until(Duration::from_secs(20), || async { rig.ask("GET", "/fault/x").await.status() == 200 }).await;
     seen.claim("recovers", back, if back { "yes" } else { "no" });
-    let cause =
-        Cause { metric: "pointsman_connections_refused_total", labels: &["reason=\"memory\""], log: &["memory"] };
-    rig.judge(&mut seen, &[&node], Vec::new(), &[cause]).await?;
+    cgroup.hold(pid, 4 << 30)?;
+    let begins = "new connections are turned away";
+    let cause = Cause {
+        metric: "pointsman_connections_refused_total",
+        labels: &["reason=\"memory\""],
+        log: &["memory:", begins],
+    };
+    let ends = Cause { metric: "", labels: &[], log: &["memory:", "there is room again"] };
+    rig.judge(&mut seen, &[&node], Vec::new(), &[cause, ends]).await?;
     Ok(seen)
 }

@@ -1,7 +1,6 @@
 //! The work bench: what one request needs, and in which phase it is.
 
-use std::io;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use pointsman_config::plan::Timeouts;
@@ -18,8 +17,7 @@ use crate::flaw::Flaw;
 use crate::hand_over::HandOver;
 use crate::head::{Framing, Parsed, RequestHead, ResponseHead};
 use crate::socket::Socket;
-use crate::stream::Stream;
-use crate::traffic::{Ending, Page, Receipt, Traffic, Trip};
+use crate::traffic::{Ending, Page, Receipt, Room, Traffic, Trip};
 
 /// First sizes of the buffers: a head with its small body, a reply of 10 KiB. They grow where a message asks for it.
 const REQUEST_BUFFER: usize = 8 * 1024;
@@ -44,7 +42,6 @@ pub(crate) struct Work<T> {
     pub(super) deadline: Duration,
     /// Whether the connection ends after this request.
     pub(super) close: bool,
-    lingers: bool,
 
     /// From the client: the head at the front, then what is held of the body, then what follows it.
     pub(super) request: Buffer,
@@ -85,7 +82,6 @@ impl<T> Default for Work<T> {
             phase: Phase::Head,
             deadline: NEVER,
             close: false,
-            lingers: false,
             request: Buffer::new(REQUEST_BUFFER),
             head: RequestHead::default(),
             upload: Upload::new(Framing::None, 0),
@@ -127,7 +123,6 @@ impl<T> Work<T> {
     pub(super) fn clear(&mut self) {
         self.request.clear();
         self.reset();
-        self.lingers = false;
         if self.request.capacity() > KEPT_BUFFER {
             self.request = Buffer::new(REQUEST_BUFFER);
         }
@@ -158,18 +153,9 @@ impl<T> Work<T> {
         self.reused = false;
     }
 
-    pub(super) fn lingers(&self) -> bool {
-        self.lingers
-    }
-
-    pub(super) fn linger(&mut self) {
-        self.lingers = true;
-    }
-
-    /// Reads and forgets.
-    pub(super) fn poll_discard(&mut self, task: &mut Context<'_>, client: &mut Stream) -> Poll<io::Result<usize>> {
-        self.request.clear();
-        self.request.poll_fill(task, client)
+    /// What the buffers of a new bench take.
+    pub(super) fn size() -> usize {
+        REQUEST_BUFFER + REPLY_BUFFER + size_of::<Self>()
     }
 }
 
@@ -208,6 +194,9 @@ impl<T: Trip> Work<T> {
                     Ok(Parsed::Whole) if at.lane.options().upgrades_only && self.head.upgrade().is_none() => {
                         return Turn::Done(After::HandOver(HandOver::Off));
                     }
+                    Ok(Parsed::Whole) if at.lane.traffic().room(0) == Room::None => {
+                        return self.reject(at, Flaw::NoRoom);
+                    }
                     Ok(Parsed::Whole) => return self.begin(at),
                     Ok(Parsed::Foreign(why)) => return Turn::Done(After::HandOver(why)),
                     Err(flaw) => return self.reject(at, flaw),
@@ -215,7 +204,11 @@ impl<T: Trip> Work<T> {
                 }
             }
             if self.request.is_full() {
-                self.request.grow((self.request.capacity() * 2).min(limits.head_bytes.max(REQUEST_BUFFER)));
+                let (size, most) = (self.request.capacity(), limits.head_bytes.max(REQUEST_BUFFER));
+                if at.lane.traffic().room(size) != Room::Plenty {
+                    return self.reject(at, Flaw::NoRoom);
+                }
+                self.request.grow((size * 2).min(most));
             }
             match self.request.poll_fill(at.task, at.client) {
                 Poll::Pending if self.request.len() == 0 => return Turn::Done(After::Idle),

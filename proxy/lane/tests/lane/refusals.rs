@@ -1,5 +1,7 @@
 //! What is malformed is refused on the wire: the right status, then the end, and no node hears of it.
 
+use pointsman_lane::traffic::Room;
+
 use crate::rig::{Rig, Setup};
 
 async fn refused(request: &str, status: u16, label: &str) {
@@ -100,6 +102,27 @@ async fn heads_are_bounded() {
     refused(&format!("GET /{long}"), 414, "line-too-long").await;
     let huge = "a".repeat(66_000);
     refused(&format!("GET / HTTP/1.1\r\nHost: h\r\nX: {huge}\r\n\r\n"), 431, "head-too-large").await;
+}
+
+#[tokio::test]
+async fn where_there_is_little_room_heads_grow_no_more_and_where_there_is_none_nothing_begins() {
+    const REFUSED: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 6\r\nConnection: close\r\n\r\nmemory";
+    let rig = Rig::new(Setup::default()).await;
+    let mut small = rig.client().await;
+    let mut under_way = rig.client().await;
+    *rig.robin.room.lock().unwrap() = Room::Little;
+    under_way.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    let mut node = rig.node(0).await;
+    node.expect("GET /a HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    let mut large = rig.client().await;
+    // It never ends, and need not.
+    large.send(&format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}", "a".repeat(9_000))).await;
+    large.expect(REFUSED).await;
+    *rig.robin.room.lock().unwrap() = Room::None;
+    small.send("GET /b HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    small.expect(REFUSED).await;
+    node.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await;
+    under_way.expect("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use pointsman_core::cluster::node::{Incarnation, Node, NodeSpec, Source};
 use pointsman_core::exchange::{Action, Attempt, Event, FailureClass, Reason};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::pick::picker::By;
-use pointsman_lane::traffic::{Ending, Facts, Flaw, Leave, Page, Peer, Receipt, Traffic, Trip};
+use pointsman_lane::traffic::{Ending, Facts, Flaw, Leave, Page, Peer, Receipt, Room, Traffic, Trip};
 use pointsman_lane::{Ended, Lane, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -53,6 +53,7 @@ pub(crate) struct Robin {
     /// Told when a request parks.
     pub(crate) parked: Notify,
     pub(crate) draining: AtomicBool,
+    pub(crate) room: Mutex<Room>,
     /// The code with which tunnels have to end; 0: they may stay.
     pub(crate) leave: AtomicU16,
     /// The milliseconds after which they are cut then.
@@ -82,6 +83,10 @@ impl Traffic for Shared {
     fn reject(&self, flaw: Flaw, _: &Peer, page: &mut Page) {
         page.status = flaw.status();
         page.body.extend_from_slice(flaw.label().as_bytes());
+    }
+
+    fn room(&self, _: usize) -> Room {
+        *self.0.room.lock().unwrap()
     }
 
     fn draining(&self) -> bool {
@@ -253,6 +258,7 @@ impl Rig {
             version: watch::Sender::new(1),
             parked: Notify::new(),
             draining: AtomicBool::new(false),
+            room: Mutex::default(),
             leave: AtomicU16::new(0),
             within: AtomicU64::new(10_000),
             told: Some(tell),

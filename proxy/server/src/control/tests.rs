@@ -156,6 +156,7 @@ fn service(name: &str, health: Option<HealthCheck>, nodes: Vec<plan::StaticNode>
 
 fn plan(services: Vec<plan::Service>) -> Arc<Plan> {
     Arc::new(Plan {
+        shed_at_memory: None,
         run_as: None,
         file: PathBuf::from("test.yaml"),
         listeners: vec![],

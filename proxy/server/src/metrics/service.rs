@@ -38,6 +38,7 @@ pub(super) const REFUSALS: &[&str] = &[
     "head-too-large",
     "body-too-large",
     "client-slow",
+    "memory",
     "client-gone",
     "internal",
     "other",

@@ -81,6 +81,9 @@ pub(super) fn carry(socket: TcpStream, client: SocketAddr, address: SocketAddr, 
     if reserve::is_touched(&socket) {
         return welcome.shared.metrics.clients().refused("descriptors");
     }
+    if welcome.shared.memory.turns_away() {
+        return turn_away(socket, address, welcome);
+    }
     welcome.shared.metrics.connections().inc();
     let arrival = Arrival {
         socket,
@@ -96,6 +99,14 @@ pub(super) fn carry(socket: TcpStream, client: SocketAddr, address: SocketAddr, 
         Some(manner) => tokio::spawn(arrival.go_on(manner)),
         None => tokio::spawn(arrival.wait(address, welcome.manners.clone())),
     };
+}
+
+/// There is hardly any memory left: whoever speaks in clear is told so.
+fn turn_away(socket: TcpStream, address: SocketAddr, welcome: &Welcome) {
+    welcome.shared.metrics.clients().refused("memory");
+    if welcome.manners.borrow().listeners.get(&address).is_some_and(|manner| manner.tls.is_none()) {
+        tokio::spawn(Arc::clone(&welcome.shared.memory).tell(socket));
+    }
 }
 
 impl Arrival {

@@ -16,7 +16,7 @@ use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::key::body::{BodyReader, Progress, WithBody};
 use pointsman_core::origin::Origin;
 use pointsman_core::pick::picker::By;
-use pointsman_lane::traffic::{Ending, Facts, Flaw, Leave, Page, Peer, Receipt, Reply, Traffic, Trip};
+use pointsman_lane::traffic::{Ending, Facts, Flaw, Leave, Page, Peer, Receipt, Reply, Room, Traffic, Trip};
 
 use super::answer::fill;
 use super::entry::{Asked, Sent, decided, line, micros};
@@ -107,6 +107,10 @@ impl Traffic for Express {
             let id = id.text();
             worker.shared.log.write(&crate::access_log::Line { request_id: &id, refused: Some(label(why)), ..books });
         }
+    }
+
+    fn room(&self, more: usize) -> Room {
+        self.0.shared.memory.room(more)
     }
 
     fn draining(&self) -> bool {

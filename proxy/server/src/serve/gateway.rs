@@ -137,7 +137,9 @@ impl ProxyHttp for Gateway {
         trip.origin = peer.map(|peer| forwarded::origin_of(&world, session, peer));
         trip.told = world.plan.forwarded_headers;
         drop(world);
-        if let Some(flaw) = guard::flaw(session).or_else(|| head::over_bounds(session)) {
+        if let Some(flaw) =
+            guard::flaw(session).or_else(|| head::over_bounds(session)).or_else(|| self.shared.memory.flaw())
+        {
             let why = answer::flawed(flaw);
             if !guard::is_headless(session)
                 && let Ok(service) = self.find(session, trip)

@@ -253,6 +253,7 @@ fn world(
     };
     let routes = vec![route("/a"), route("/b")];
     let whole = Plan {
+        shed_at_memory: None,
         run_as: None,
         file: "test.yaml".into(),
         listeners: vec![listener(local(), lane)],
