@@ -1,6 +1,6 @@
 //! `faults`: what clients notice of every fault that a proxy must survive. Real processes, real kills, every failed request
 //! counted. The rows are in `rows/`, what they stand on in `rig/`; the measurements under load (`deaths`, `swaps`, `orders`,
-//! `checks`) beside them.
+//! `checks`, `soak`) beside them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ mod rig;
 mod rows;
 mod seen;
 mod selection;
+mod soak;
 mod swaps;
 mod table;
 mod verdict;
@@ -37,6 +38,7 @@ Examples:
   make faults
   make faults ARGS='--only 1-11,blackhole --out /tmp/rows'
   make faults ARGS='--only deaths --rate 2000'
+  make faults ARGS='--only soak --minutes 10'
   make faults ARGS='--pointsman target/debug/pointsman --quick'
 
 Exit code 0: everything is as expected; 1: something is not; 2: wrong arguments; 3: the measurement itself went wrong.")]
@@ -53,7 +55,7 @@ struct Arguments {
     /// Shows what there is and ends
     #[arg(long)]
     list: bool,
-    /// Requests due each second (default: 2000 for swaps, 1000 for the others)
+    /// Requests due each second (default: 2000 for swaps, 500 for soak, 1000 for the others)
     #[arg(long, value_parser = above_zero)]
     rate: Option<f64>,
     /// Swaps at half the rate that a short closed loop reaches, instead of --rate
@@ -68,6 +70,9 @@ struct Arguments {
     /// Milliseconds beyond a bound that are put down to this program's own polling and to the scheduler
     #[arg(long, default_value_t = 25)]
     slack: u64,
+    /// How long `soak` plays, in minutes
+    #[arg(long, value_parser = above_zero, default_value = "10")]
+    minutes: f64,
     /// Fewer repetitions: to see that it works, not to quote
     #[arg(long)]
     quick: bool,
@@ -77,7 +82,7 @@ struct Arguments {
 }
 
 /// What can be measured under load, beside the rows.
-const MEASUREMENTS: &[&str] = &["deaths", "swaps", "orders", "checks"];
+const MEASUREMENTS: &[&str] = &["deaths", "swaps", "orders", "checks", "soak"];
 
 /// What every measurement needs to know.
 #[derive(Debug, Clone, Default, serde::Serialize)]
@@ -92,6 +97,7 @@ struct Terms {
     connections: usize,
     pause_ms: u64,
     slack_ms: f64,
+    minutes: f64,
     quick: bool,
 }
 
@@ -150,6 +156,7 @@ async fn run(arguments: &Arguments) -> Result<bool, String> {
         connections: usize::try_from(arguments.connections).unwrap_or(1),
         pause_ms: arguments.pause,
         slack_ms: arguments.slack as f64,
+        minutes: arguments.minutes,
         quick: arguments.quick,
     };
     let chosen: Vec<&rows::Row> = rows.into_iter().filter(|row| chosen.contains(&row.number)).collect();
@@ -197,6 +204,11 @@ async fn measure(
         let checks = checks::measure(terms).await.map_err(|problem| format!("checks: {problem}"))?;
         verdicts.extend(checks.verdicts());
         results.checks = Some(checks);
+    }
+    if wanted.contains("soak") {
+        let soak = soak::measure(terms).await.map_err(|problem| format!("soak: {problem}"))?;
+        verdicts.extend(soak.verdicts());
+        results.soak = Some(soak);
     }
     Ok(verdicts)
 }

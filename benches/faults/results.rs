@@ -10,6 +10,7 @@ use crate::checks::Checks;
 use crate::deaths::Deaths;
 use crate::machine::{self, Machine};
 use crate::orders::Orders;
+use crate::soak::Soak;
 use crate::swaps::Swaps;
 use crate::table::Played;
 use crate::verdict::Verdict;
@@ -27,6 +28,7 @@ pub(crate) struct Results {
     pub(crate) swaps: Option<Swaps>,
     pub(crate) orders: Option<Orders>,
     pub(crate) checks: Option<Checks>,
+    pub(crate) soak: Option<Soak>,
 }
 
 impl Results {
@@ -49,6 +51,7 @@ impl Results {
             swaps: None,
             orders: None,
             checks: None,
+            soak: None,
         }
     }
 
