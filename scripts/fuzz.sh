@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 # Those that need no more than a crate or two come first, and with the address sanitizer; what needs the whole proxy is
 # compiled without, in half the time: unsafe code stands in the lane alone.
-readonly light=(heads keys yaml) whole=(bodies guard wasm)
+readonly light=(heads keys places yaml) whole=(bodies guard wasm)
 seconds=60
 only=
 keep=

@@ -6,6 +6,9 @@
 pub mod cluster;
 pub mod exchange;
 pub mod facts;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod key;
 pub mod origin;
 pub mod owners;
