@@ -92,15 +92,10 @@ fn asked_host(route: &Fields) -> Host {
         Some("keep") => Host::Keep,
         Some("node") => Host::Node,
         Some(written) => {
-            if !is_host(written) {
-                if let Some(node) = route.get("host") {
-                    route.wrong(
-                        "host",
-                        node,
-                        "`keep`, `node` or a host",
-                        "for example api.internal or api.internal:8080",
-                    );
-                }
+            if !is_host(written)
+                && let Some(node) = route.get("host")
+            {
+                route.wrong("host", node, "`keep`, `node` or a host", "for example api.internal or api.internal:8080");
             }
             Host::Name(written.into())
         }

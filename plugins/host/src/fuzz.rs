@@ -77,8 +77,8 @@ fn component(data: &[u8]) -> Vec<u8> {
 }
 
 /// One change: three bytes say where, one what, two with what.
-fn apply(bytes: &mut Vec<u8>, [a, b, c, what, x, y]: [u8; 6]) {
-    let at = u32::from_be_bytes([0, a, b, c]) as usize % bytes.len().max(1);
+fn apply(bytes: &mut Vec<u8>, [far, near, nearer, what, x, y]: [u8; 6]) {
+    let at = u32::from_be_bytes([0, far, near, nearer]) as usize % bytes.len().max(1);
     let end = (at + usize::from(y) + 1).min(bytes.len());
     match what % 5 {
         _ if bytes.is_empty() => {}

@@ -13,3 +13,7 @@ pub mod refusal;
 pub mod reload;
 pub mod serve;
 pub mod world;
+
+#[cfg(test)]
+#[path = "../../../fuzz/replay.rs"]
+mod replay;

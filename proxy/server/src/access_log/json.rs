@@ -111,7 +111,7 @@ mod tests {
         serde_json::from_slice(line).expect("JSON")
     }
 
-    fn full<'a>(strange: &'a str, client: Option<IpAddr>, number: u64) -> Line<'a> {
+    fn full(strange: &str, client: Option<IpAddr>, number: u64) -> Line<'_> {
         Line {
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_709_251_199_007),
             request_id: strange,

@@ -123,6 +123,9 @@ impl Fields {
         let mut texts = BTreeMap::new();
         for (key, value) in entries {
             match value {
+                Value::String(text) if key.contains(char::is_control) || text.contains(char::is_control) => {
+                    self.wrong(name, format!("{key:?}: {text:?} holds a control character"));
+                }
                 Value::String(text) if !key.is_empty() && key.len() <= 256 && text.len() <= 256 => {
                     texts.insert(key, text);
                 }

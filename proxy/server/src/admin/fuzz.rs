@@ -46,6 +46,7 @@ fn sound(spec: &NodeSpec, ttl: Duration) {
     assert!((1..=65_535).contains(&spec.weight) && spec.ordinal != Some(0));
     assert!(!spec.id.is_empty() && spec.id.is_ascii() && spec.id.len() <= 128);
     assert!(spec.zone.len() <= 128 && spec.labels.len() <= 64);
+    assert!(!spec.labels.iter().any(|(key, text)| key.contains(char::is_control) || text.contains(char::is_control)));
     assert!((Duration::from_millis(300)..=Duration::from_secs(24 * 3600)).contains(&ttl));
 }
 
@@ -69,11 +70,7 @@ fn told(problem: Problem, sent: &[u8]) {
     let _ = problem.into_response();
 }
 
-#[cfg(test)]
-#[path = "../../../../fuzz/replay.rs"]
-mod replay;
-
 #[test]
 fn what_was_found_in_bodies_stays_found() {
-    replay::replay("bodies", bodies);
+    crate::replay::replay("bodies", bodies);
 }

@@ -31,6 +31,7 @@ pub(super) struct Target {
     #[arg(short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// File whose first line is the API's token [default: the token in $POINTSMAN_TOKEN]
+    #[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
     #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
     /// Certificates of the authorities that the API's must be signed by [default: those of the system]

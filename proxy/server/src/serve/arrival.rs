@@ -19,6 +19,8 @@ use super::remark::Remarks;
 use super::stream::ClientStream;
 use super::tls::{self, Secure};
 use super::{Shared, announced, http2, reserve};
+use crate::metrics::NO_SERVICE;
+use crate::refusal::{Why, label};
 use crate::world::clock;
 
 /// A reload opens its sockets before it is live, and is live or gives up well within this.
@@ -26,6 +28,9 @@ const LIVE: Duration = Duration::from_secs(10);
 
 static HANDSHAKES: Remarks = Remarks::new();
 static HTTP2: Remarks = Remarks::new();
+
+/// What such a request gets, if it is answered at all.
+const BAD_REQUEST: u16 = 400;
 
 /// What a connection needs. Cloned for each socket.
 #[derive(Clone)]
@@ -46,6 +51,15 @@ struct Counted {
 }
 
 impl Counted {
+    /// A request over HTTP/2 was refused for its head before it had a line of the access log.
+    fn malformed(&self, client: SocketAddr) {
+        let why = label(Why::BadRequest);
+        let unrouted = self.shared.metrics.service(NO_SERVICE, NO_SERVICE);
+        unrouted.request(BAD_REQUEST, Duration::ZERO);
+        unrouted.refused(why);
+        HTTP2.warn(format_args!("{client}: a request over HTTP/2 is refused ({why}): its authority, path or length"));
+    }
+
     /// Its handshake failed.
     fn not_secure(&self, client: SocketAddr, why: &'static str) {
         // Whoever only looks whether somebody listens goes away, too.
@@ -171,7 +185,10 @@ impl Arrival {
         let stream = ClientStream::new(stream, &peer, before, http2, &limits, &counted.shared.metrics);
         if !http2 {
             proxy.process_new(Box::new(stream), &stopping).await;
-        } else if let Some(cause) = http2::carry(&proxy, stream, &limits, stopping).await {
+            return;
+        }
+        let malformed = || counted.malformed(peer.address);
+        if let Some(cause) = http2::carry(&proxy, stream, &limits, stopping, malformed).await {
             counted.shared.metrics.clients().http2_closed(cause.label());
             if cause != Cause::Idle {
                 let (client, why) = (peer.address, cause.sentence());

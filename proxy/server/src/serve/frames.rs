@@ -107,7 +107,7 @@ impl Cause {
 }
 
 /// Errors of a stream that its client is to blame for (RFC 9113 §7), as metrics name them. A node that fails resets with
-/// INTERNAL_ERROR or CANCEL.
+/// `INTERNAL_ERROR` or CANCEL.
 const BLAMED: [(u32, &str); 5] = [
     (1, "protocol-error"),
     (3, "flow-control-error"),

@@ -56,12 +56,14 @@ fn bounds(limits: &ClientLimits) -> H2Options {
 /// What drives a connection.
 type Connection = h2::server::Connection<Stream, Bytes>;
 
-/// Carries a connection to its end. The answer is why it was closed before its client wanted that.
+/// Carries a connection to its end. The answer is why it was closed before its client wanted that. `malformed` is told of each
+/// request that is refused for its head before anybody hears of it.
 pub(super) async fn carry(
     proxy: &Arc<HttpProxy<Gateway>>,
     stream: ClientStream,
     limits: &ClientLimits,
     mut stopping: watch::Receiver<bool>,
+    malformed: impl Fn(),
 ) -> Option<Cause> {
     let ledger = Arc::clone(stream.ledger());
     let digest = Arc::new(Digest {
@@ -76,7 +78,8 @@ pub(super) async fn carry(
         Ok(Err(_)) => return ledger.ended(),
         Err(_) => return Some(Cause::Preface),
     };
-    let cause = serve(proxy, &mut connection, &digest, &ledger, limits.keep_alive, &mut stopping).await;
+    let held = (&mut connection, &digest, &*ledger);
+    let cause = serve(proxy, held, limits.keep_alive, &mut stopping, malformed).await;
     if let Some(cause) = cause {
         let reason = if cause == Cause::Idle { Reason::NO_ERROR } else { Reason::ENHANCE_YOUR_CALM };
         // An error of its own it has told already.
@@ -89,11 +92,10 @@ pub(super) async fn carry(
 /// Until the connection ends by itself (`None`), or is to be ended.
 async fn serve(
     proxy: &Arc<HttpProxy<Gateway>>,
-    connection: &mut Connection,
-    digest: &Arc<Digest>,
-    ledger: &Ledger,
+    (connection, digest, ledger): (&mut Connection, &Arc<Digest>, &Ledger),
     keep_alive: Duration,
     stopping: &mut watch::Receiver<bool>,
+    tell_malformed: impl Fn(),
 ) -> Option<Cause> {
     let mut under_way = JoinSet::new();
     let mut malformed = 0;
@@ -123,6 +125,7 @@ async fn serve(
             }
             Ok(Some(H2Accept::Rejected)) => {
                 malformed += 1;
+                tell_malformed();
                 if malformed >= MALFORMED {
                     break Some(Cause::Errors);
                 }

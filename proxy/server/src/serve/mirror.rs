@@ -156,7 +156,7 @@ impl Desk {
 
 /// A head that the lane wrote itself.
 fn read(bytes: &[u8]) -> Option<RequestHeader> {
-    let lines = bytes.iter().filter(|b| **b == b'\n').count();
+    let lines = bytes.split(|byte| *byte == b'\n').count();
     let mut fields = vec![httparse::EMPTY_HEADER; lines];
     let mut parsed = httparse::Request::new(&mut fields);
     parsed.parse(bytes).ok()?;

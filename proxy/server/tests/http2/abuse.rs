@@ -151,6 +151,20 @@ async fn a_stream_that_is_reset_for_what_it_asks_is_counted_and_told() {
 }
 
 #[tokio::test]
+async fn a_request_whose_host_contradicts_its_authority_is_refused_counted_and_told() {
+    let (proxy, node) = house("", "").await;
+    for (turn, &listener) in proxy.listeners.iter().enumerate() {
+        let mut client = Raw::to(listener, &[]).await;
+        let wrong = [&head(0x82, "/echo")[..], b"\x00\x04host\x01b"].concat();
+        client.write(&raw(HEADERS, WHOLE, 1, &wrong)).await;
+        let line = format!("pointsman_refusals_total{{reason=\"bad-request\",service=\"-\"}} {}", turn + 1);
+        counted(&proxy, &line).await;
+    }
+    proxy.has_said("a request over HTTP/2 is refused (bad-request)").await.expect("logged");
+    assert_eq!(node.stats().requests, 0);
+}
+
+#[tokio::test]
 async fn frames_that_carry_nothing_end_the_connection() {
     let (proxy, node) = house(", limits: { http2: { control: 50 } }", "").await;
     let unknown = raw(250, 0, 0, b"who knows");

@@ -99,7 +99,7 @@ impl Running {
 }
 
 impl Running {
-    /// The scheduling policy of each thread: field 41 of proc_pid_stat(5).
+    /// The scheduling policy of each thread: field 41 of `proc_pid_stat`(5).
     fn scheduled(&self) -> Vec<String> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("its threads");
         let texts = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());

@@ -136,7 +136,7 @@ async fn what_is_not_tls_ends_and_is_counted() {
 async fn an_alert_is_not_lost_to_what_the_client_still_sends() {
     let stage = Stage::site(&Authority::new()).await;
     let mut stream = TcpStream::connect(stage.proxy.addr()).await.expect("connected");
-    stream.write_all(&[0xff; 1 << 18]).await.expect("written");
+    stream.write_all(&vec![0xff; 1 << 18]).await.expect("written");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("an orderly end");
     assert_eq!(answer.first(), Some(&21), "an alert (RFC 8446 section 6)");

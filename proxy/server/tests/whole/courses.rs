@@ -41,7 +41,7 @@ async fn stage() -> Stage {
     let nodes = ["n1", "n2"].map(|id| node::start(NodeOptions::new(id)).expect("a node"));
     let yaml = TEMPLATE.replace("@lane@", crate::LANE).replace("@old@", &nodes[0].addr.to_string());
     let proxy = proxy_with(&yaml.replace("@new@", &nodes[1].addr.to_string())).await;
-    Stage { proxy, nodes: nodes }
+    Stage { proxy, nodes }
 }
 
 impl Stage {

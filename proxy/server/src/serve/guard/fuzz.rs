@@ -110,11 +110,7 @@ fn same(head: &RequestHead, bytes: &[u8]) {
     assert!(ours.eq(theirs), "{shown}");
 }
 
-#[cfg(test)]
-#[path = "../../../../../fuzz/replay.rs"]
-mod replay;
-
 #[test]
 fn what_was_found_in_connections_stays_found() {
-    replay::replay("guard", guard);
+    crate::replay::replay("guard", guard);
 }
