@@ -9,7 +9,7 @@ use pointsman_config::plan::Plan;
 use pointsman_config::{Problems, parse};
 
 /// The names that the proxy passes for its built-in policies.
-const BUILT_IN: [&str; 7] = [
+const BUILT_IN: [&str; 11] = [
     "round-robin",
     "weighted-round-robin",
     "least-connections",
@@ -17,6 +17,10 @@ const BUILT_IN: [&str; 7] = [
     "customer-modulo",
     "weighted-health",
     "consistent-hash",
+    "order-owner",
+    "primary-backup",
+    "sticky",
+    "read-write-split",
 ];
 
 fn here(folder: &str) -> PathBuf {

@@ -116,7 +116,10 @@ fn check_needs(needs: &Needs) -> Result<(), String> {
     }
     // RFC 9110 §5.6.2 tokens, in lower case.
     let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
-    match needs.headers.iter().find(|n| n.is_empty() || n.len() > HEADER_NAME || !n.bytes().all(token)) {
+    // What no header can be called: the host has these from elsewhere (`pointsman_core::facts::named`).
+    let other = |name: &String| matches!(name.as_str(), ":method" | ":path");
+    let headers = || needs.headers.iter().filter(|name| !other(name));
+    match headers().find(|n| n.is_empty() || n.len() > HEADER_NAME || !n.bytes().all(token)) {
         Some(name) => {
             Err(format!("it asks for a header named \"{}\", which is no header name in lower case", plain(name)))
         }
@@ -132,4 +135,20 @@ fn plain(words: &str) -> String {
         out.push('…');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beside_headers_only_method_and_path_may_be_asked_for() {
+        let asks = |names: &[&str]| {
+            check_needs(&Needs { headers: names.iter().map(ToString::to_string).collect(), ..Needs::default() })
+        };
+        assert_eq!(asks(&[":method", "x-a", ":path"]), Ok(()));
+        for name in [":host", ":authority", "method:", ":", "X-A", ""] {
+            assert!(asks(&[name]).is_err_and(|told| told.contains("no header name in lower case")), "{name}");
+        }
+    }
 }

@@ -32,6 +32,7 @@ pub mod bench;
 pub mod hash;
 mod members;
 mod policy;
+mod primary;
 mod request;
 mod runtime;
 mod settings;
@@ -46,9 +47,10 @@ pub mod guest;
 
 pub use members::{Members, Node, Standing, State};
 pub use policy::{KeyNeed, Needs, Policy};
-pub use request::{Outcome, Request};
+pub use primary::NoPrimary;
+pub use request::{Outcome, Request, is_safe};
 pub use runtime::Runtime;
-pub use settings::NoSettings;
+pub use settings::{NoSettings, Wait};
 pub use verdict::Verdict;
 
 /// The example that authors are shown compiles.

@@ -28,7 +28,8 @@ pub struct Needs {
     pub loads: bool,
     /// The node that owns the key.
     pub owner: bool,
-    /// Names of headers, lower case, whose values a pick reads.
+    /// Names of headers, lower case, whose values a pick reads; `:method` and `:path` stand for the method and for the path
+    /// without query, as sent. A host that explains without a request at hand knows neither.
     pub headers: Vec<String>,
     /// Whether [`Policy::observe`] wants outcomes.
     pub observations: bool,

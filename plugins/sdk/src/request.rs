@@ -16,12 +16,18 @@ pub struct Request<'a> {
     pub number: Option<u64>,
     /// The key; none when the request has none.
     pub key: Option<&'a str>,
-    /// Index of the node that owns the key.
+    /// Index of the node that owns the key, by what the host has learnt or by the cookie that a client brings back. None
+    /// where the owner is gone.
     pub owner: Option<u32>,
     /// Requests under way at each node, in member order.
     pub loads: &'a [u32],
     /// Values of the headers that were asked for, in that order.
     pub headers: &'a [Option<String>],
+}
+
+/// Whether a method asks for nothing to be changed (RFC 9110 §9.2.1).
+pub fn is_safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
 }
 
 impl Request<'_> {

@@ -7,6 +7,7 @@
 //! thirds of a component.
 
 mod json;
+mod wait;
 
 use std::fmt::Display;
 
@@ -19,6 +20,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use self::json::Value;
+pub use self::wait::Wait;
 
 /// For a policy without settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

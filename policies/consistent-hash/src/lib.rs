@@ -7,6 +7,7 @@
 //! | `preference` | integer, 1 to 64 | all nodes | how many nodes, in ring order, may serve a key; the first live one does |
 //! | `load_factor` | number, over 1 to 100 | off | no node takes more than so many times its share of all requests under way |
 //! | `on_missing` | `refuse`, `round-robin` | `round-robin` | a request without a key: 400, or any node in turn |
+//! | `park` | time, up to 1m | off | how long a request waits while none of the nodes that may serve its key is available |
 //!
 //! Where a key goes depends on the ids and weights of the nodes alone: not on their order, the process or the machine.
 //! The ring holds 131,072 points at most; where nodes, weights and `replicas` ask for more, every node has half as many
@@ -15,7 +16,7 @@
 
 mod ring;
 
-use pointsman_policy::{KeyNeed, Members, Needs, Policy, Request, Verdict, export_policy};
+use pointsman_policy::{KeyNeed, Members, Needs, Policy, Request, Verdict, Wait, export_policy};
 use serde::Deserialize;
 
 use crate::ring::Ring;
@@ -32,11 +33,13 @@ pub struct Settings {
     pub load_factor: Option<f64>,
     /// What becomes of a request without a key.
     pub on_missing: OnMissing,
+    /// How long a request waits for one of the nodes that may serve its key; absent: not at all.
+    pub park: Option<Wait>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { replicas: 100, preference: None, load_factor: None, on_missing: OnMissing::default() }
+        Self { replicas: 100, preference: None, load_factor: None, on_missing: OnMissing::default(), park: None }
     }
 }
 
@@ -162,8 +165,9 @@ impl ConsistentHash {
 
     #[cold]
     fn nobody(&self, members: &Members) -> Verdict {
-        match self.settings.preference {
-            Some(nodes) if !members.eligible().is_empty() => {
+        match (self.settings.park, self.settings.preference) {
+            (Some(wait), _) => wait.park(),
+            (None, Some(nodes)) if !members.eligible().is_empty() => {
                 Verdict::refuse(503, format!("none of the {nodes} nodes that may serve this key is available"))
             }
             _ => None.into(),

@@ -82,6 +82,24 @@ fn only_so_many_nodes_may_serve_a_key() {
     }
 }
 
+/// A key whose nodes are all gone waits for one of them and goes to nobody else.
+#[test]
+fn a_key_may_wait_for_its_nodes() {
+    for load_factor in ["", r#", "load_factor": 1.5"#] {
+        let settings = format!(r#"{{"preference": 2, "park": "500ms"{load_factor}}}"#);
+        let mut bench = Hashed::new(&settings, nodes(6));
+        let asked = Request { loads: &[0; 6], ..keyed("k") };
+        let list = bench.walk(&asked);
+        assert_eq!(list.len(), 2);
+        assert_eq!(bench.pick_again(&asked, &list), Verdict::Park(500), "both failed");
+        list.iter().for_each(|&node| bench.stand(node as usize, State::Down));
+        assert_eq!(bench.pick(&asked), Verdict::Park(500));
+        assert!(bench.explain(&asked).ends_with("wait up to 500 ms for the membership to change"));
+        bench.stand(list[1] as usize, State::Up);
+        assert_eq!(bench.pick(&asked), Verdict::Node(list[1]));
+    }
+}
+
 #[test]
 fn it_explains_itself() {
     let bench = Hashed::new(r#"{"preference": 2}"#, nodes(1));

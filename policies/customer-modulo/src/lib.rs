@@ -5,6 +5,7 @@
 //! | `slots` | integer, 1 to 4294967295 | the highest ordinal the service ever had | the modulus |
 //! | `on_missing` | `refuse`, `round-robin` | `refuse` | a request without an id: 400, or any node in turn |
 //! | `failover` | `none`, `next`, `primary` | `none` | the customer's node is down: 503, the next eligible ordinal, the primary |
+//! | `park` | time, up to 1m | off | how long a request waits that would be refused because its node, or the primary, is not available |
 //!
 //! The modulus is never the number of nodes alive: a dead node moves its own customers only. Ids are decimal numbers of
 //! any size, with a `-` in front if negative; anything else is hashed (the contract's stable hash). Two customers with
@@ -12,7 +13,7 @@
 
 mod slot;
 
-use pointsman_policy::{KeyNeed, Members, Needs, Policy, Request, Verdict, export_policy, hash};
+use pointsman_policy::{KeyNeed, Members, Needs, Policy, Request, Verdict, Wait, export_policy, hash};
 use serde::Deserialize;
 
 use crate::slot::remainder;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub on_missing: OnMissing,
     /// Where a customer goes whose node is down.
     pub failover: Failover,
+    /// How long a request waits for somebody to be available whom it may go to; absent: not at all.
+    pub park: Option<Wait>,
 }
 
 /// What becomes of a request without an id. An empty id counts as missing.
@@ -155,9 +158,12 @@ impl CustomerModulo {
             }
             Failover::Primary => (members.primary().filter(usable), "no primary can stand in"),
         };
-        match heir {
-            Some(index) => Verdict::Node(index),
-            None => Verdict::refuse(503, format!("node {ordinal}, where this id belongs, is not available; {cure}")),
+        match (heir, self.settings.park) {
+            (Some(index), _) => Verdict::Node(index),
+            (None, Some(wait)) => wait.park(),
+            (None, None) => {
+                Verdict::refuse(503, format!("node {ordinal}, where this id belongs, is not available; {cure}"))
+            }
         }
     }
 

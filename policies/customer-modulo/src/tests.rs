@@ -120,6 +120,27 @@ fn failover_primary_goes_there_and_no_further() {
     assert!(reason(&bench.pick(&keyed("0"))).1.contains("no primary"));
 }
 
+/// A request whose node is failing over waits rather than go astray; whoever may take it in the end, takes it.
+#[test]
+fn who_would_be_refused_may_wait() {
+    for (failover, heir) in [("none", None), ("next", Some(2)), ("primary", Some(0))] {
+        let settings = format!(r#"{{"slots": 3, "failover": "{failover}", "park": "2s"}}"#);
+        let mut bench = Modulo::new(&settings, nodes(3));
+        bench.primary(Some(0));
+        bench.stand(1, State::Down);
+        let expected = heir.map_or(Verdict::Park(2000), Verdict::Node);
+        assert_eq!(bench.pick(&keyed("1")), expected, "{failover}");
+        assert_eq!(bench.pick_again(&keyed("2"), &[2]), heir.map_or(expected, |_| Verdict::Node(0)), "{failover}");
+        bench.primary(None);
+        bench.stand_all(&[State::Down; 3]);
+        assert_eq!(bench.pick(&keyed("1")), Verdict::Park(2000), "{failover}: nobody at all");
+        bench.stand(1, State::Up);
+        assert_eq!(bench.home("1"), Some("n2"), "{failover}: it came back");
+        assert_eq!(bench.pick(&keyed("-")).first().is_some(), failover == "next", "{failover}: its node did not");
+    }
+    assert_eq!(reason(&Modulo::new(r#"{"park": "2s"}"#, nodes(3)).pick(&turn(0))).0, 400, "no node would help");
+}
+
 #[test]
 fn ordinals_need_not_start_at_one_nor_run_without_gaps() {
     let numbered = |id: &str, ordinal| Node { ordinal: Some(ordinal), ..node(id) };

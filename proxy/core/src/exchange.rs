@@ -13,7 +13,7 @@ use crate::cluster::cell::MembershipCell;
 use crate::cluster::load::{InFlight, Permit};
 use crate::cluster::membership::Membership;
 use crate::cluster::node::{Incarnation, Node};
-use crate::facts::{HeaderValue, RequestFacts, is_idempotent, is_safe};
+use crate::facts::{self, RequestFacts, is_idempotent, is_safe};
 use crate::key::{self, Reading, Trouble};
 use crate::owners::{Owner, Waiting};
 use crate::pick::picker::{By, Decision, Picker};
@@ -303,7 +303,8 @@ impl Exchange {
             // The body is read before the first step; where nobody did, no key is in it.
             Reading::Body => return Decision::Refuse(Reason::Key(Trouble::Missing)),
         };
-        let headers: SmallVec<[Option<&str>; 4]> = needs.headers.iter().map(|name| text(scene.facts, name)).collect();
+        let headers: SmallVec<[Option<&str>; 4]> =
+            needs.headers.iter().map(|name| facts::named(scene.facts, name)).collect();
         let tried: SmallVec<[u32; 4]> = self.tried.iter().filter_map(|&life| membership.index_of(life)).collect();
         let ask = Ask {
             turn,
@@ -369,13 +370,6 @@ impl Exchange {
 /// one that may change something.
 fn open<F: RequestFacts>(scene: &Scene<'_, F>, membership: &Membership) -> bool {
     !membership.desperate() || scene.all_down == AllDown::TryAnyWrites || is_safe(scene.facts.method())
-}
-
-fn text<'f>(facts: &'f impl RequestFacts, name: &str) -> Option<&'f str> {
-    match facts.header(name) {
-        HeaderValue::One(value) => Some(value),
-        HeaderValue::Absent | HeaderValue::Ambiguous => None,
-    }
 }
 
 /// `SplitMix64`'s finaliser (Steele, Lea and Flood 2014): neighbouring inputs give unrelated bits.

@@ -55,6 +55,19 @@ pub enum HeaderValue<'a> {
     Ambiguous,
 }
 
+/// What a policy reads under a name: a header that stands there once; `:method` and `:path`, which no header can be called,
+/// are those of the request.
+pub fn named<'f>(facts: &'f impl RequestFacts, name: &str) -> Option<&'f str> {
+    match name {
+        ":method" => Some(facts.method()),
+        ":path" => Some(facts.path()),
+        _ => match facts.header(name) {
+            HeaderValue::One(value) => Some(value),
+            HeaderValue::Absent | HeaderValue::Ambiguous => None,
+        },
+    }
+}
+
 /// Whether a method asks for nothing to be changed (RFC 9110 §9.2.1).
 pub fn is_safe(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
@@ -135,6 +148,17 @@ fn is_bare_v6(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn method_and_path_have_names_of_their_own() {
+        let headers = vec![("method".into(), "a".into()), ("x".into(), "1".into()), ("x".into(), "2".into())];
+        let facts = Plain { method: "PUT".into(), path: "/a".into(), headers, ..Plain::default() };
+        let read = |name| named(&facts, name);
+        assert_eq!(
+            [":method", ":path", "method", "x", ":host"].map(read),
+            [Some("PUT"), Some("/a"), Some("a"), None, None]
+        );
+    }
 
     #[test]
     fn a_port_is_taken_off_a_name_and_an_address() {

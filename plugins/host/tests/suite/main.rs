@@ -7,6 +7,7 @@ mod compiling;
 mod contract;
 mod guest;
 mod hostile;
+mod owning;
 mod quarantine;
 mod readme;
 mod refused;
