@@ -12,6 +12,7 @@ use crate::raw::Node;
 use fields::{Fields, Known};
 
 mod access_log;
+mod address;
 mod admin;
 mod client;
 mod course;

@@ -4,7 +4,6 @@
 //! It serialises for people and tests to read (durations as text such as `800ms`); it is not read back.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use serde::Serialize;
 
 use crate::units::{serialize_duration, serialize_optional_duration};
 
+mod address;
 mod admin;
 mod client;
 mod drain;
@@ -25,6 +25,7 @@ mod run_as;
 mod tls;
 mod told;
 
+pub use address::{Address, Authority, LONGEST_PATH, NoAddress};
 pub use admin::{Admin, Audit, OnAuditError, Role, Token, TokenHash};
 pub use client::{ClientLimits, Http2Limits};
 pub use drain::Drain;
@@ -118,7 +119,10 @@ pub struct Mark {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listener {
     /// Address; port 0 asks the system for one.
-    pub address: SocketAddr,
+    pub address: Address,
+    /// Who may connect, where it is a Unix socket: the bits of chmod(2), as said.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "address::serialize_mode")]
+    pub mode: Option<u32>,
     /// How TLS is spoken; `None`: in clear.
     pub tls: Option<Tls>,
     /// Whether HTTP/2 is spoken: offered over TLS, known from its first bytes in clear.
@@ -131,6 +135,13 @@ pub struct Listener {
     pub limits: ClientLimits,
     /// Where the address stands.
     pub mark: Mark,
+}
+
+impl Listener {
+    /// The mode of a Unix socket's file; owner and group unless something else is said.
+    pub fn mode(&self) -> u32 {
+        self.mode.unwrap_or(0o660)
+    }
 }
 
 /// Where the access log goes.
@@ -238,7 +249,7 @@ pub struct StaticNode {
     /// Number, unique in its service, from 1.
     pub ordinal: Option<u64>,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Relative capacity, 1 to 65535; 0 is refused (drain the node instead).
     pub weight: u32,
     /// Failure domain; empty when not given.

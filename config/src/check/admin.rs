@@ -1,17 +1,16 @@
 //! `admin`: the operators' API, who may ask for what, and what is written down of it.
 
 use std::fs;
-use std::net::SocketAddr;
 
 use super::fields::{Fields, Known};
 use super::words::{NAME_RULE, hint_for, is_name};
 use super::{Checks, listeners, tls};
-use crate::plan::{Admin, Audit, Mark, OnAuditError, Registry, Role, Token, TokenHash};
+use crate::plan::{Address, Admin, Audit, Mark, OnAuditError, Registry, Role, Token, TokenHash};
 use crate::raw::{Node, Value};
 
 const ADMIN: Known = Known {
     // `token_file` is told apart below.
-    fields: &["address", "tls", "tokens", "failed_attempts", "audit", "token_file"],
+    fields: &["address", "mode", "tls", "tokens", "failed_attempts", "audit", "token_file"],
     later: &[],
 };
 const TOKEN: Known = Known { fields: &["name", "role", "service", "hash", "hash_file"], later: &[] };
@@ -20,7 +19,7 @@ const AUDIT: Known = Known { fields: &["file", "max_bytes", "keep", "on_error"],
 const ROLES: [(&str, Role); 3] = [("read", Role::Read), ("nodes", Role::Nodes), ("all", Role::All)];
 
 /// What the audit calls those who have no token.
-const TAKEN: [&str; 4] = ["loopback", "nobody", "file", "signal"];
+const TAKEN: [&str; 5] = ["loopback", "unix", "nobody", "file", "signal"];
 
 /// A token's hash is 71 bytes; a file that is longer holds something else.
 const LONGEST_HASH_FILE: u64 = 4096;
@@ -30,7 +29,7 @@ const MAKE: &str = "`pointsman admin token` makes one and prints the line";
 /// The admin API, if one is opened; its address is none of `taken`.
 pub(crate) fn admin(
     file: &Fields,
-    taken: &mut Vec<(SocketAddr, Mark)>,
+    taken: &mut Vec<(Address, Mark)>,
     services: &[&str],
     registry: &Registry,
 ) -> Option<Admin> {
@@ -45,15 +44,15 @@ pub(crate) fn admin(
     let audit = audit(&fields, registry);
     fields.require("address");
     let address = fields.address("address", false)?;
-    listeners::claim(&fields, address, taken);
-    if !address.ip().is_loopback() {
-        closed(&fields, address);
+    listeners::claim(&fields, address.clone(), taken);
+    if !address.is_local() {
+        closed(&fields, &address);
     }
-    Some(Admin { address, tls, tokens, failed_attempts, audit })
+    Some(Admin { mode: fields.mode(&address), address, tls, tokens, failed_attempts, audit })
 }
 
 /// Reports an address that others reach and that lacks tokens or TLS.
-fn closed(fields: &Fields, address: SocketAddr) -> Option<()> {
+fn closed(fields: &Fields, address: &Address) -> Option<()> {
     let mark = fields.get("address")?.mark;
     let (message, hint) = match (fields.has("tokens"), fields.has("tls")) {
         (true, true) => return None,

@@ -1,7 +1,6 @@
 //! Reads the fields of one mapping: unknown ones are reported when it is opened, wrong ones when they are read.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -246,25 +245,6 @@ impl<'a> Fields<'a> {
         chosen.map(|(_, value)| *value)
     }
 
-    /// A socket address. `to_connect`: port 0 and unspecified addresses are no use.
-    pub(crate) fn address(&self, name: &str, to_connect: bool) -> Option<SocketAddr> {
-        let node = self.get(name)?;
-        let text = match &node.value {
-            Value::Text(text) => text.text.clone(),
-            Value::Int(number) => number.to_string(),
-            _ => String::new(),
-        };
-        let Ok(address) = text.parse::<SocketAddr>() else {
-            self.wrong(name, node, "an IP address and a port", address_hint(&text));
-            return None;
-        };
-        if to_connect && (address.port() == 0 || address.ip().is_unspecified()) {
-            self.wrong(name, node, "an address that can be connected to", "write the node's own address and port");
-            return None;
-        }
-        Some(address)
-    }
-
     /// A path, joined to the folder of the file.
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
         let text = self.text(name)?;
@@ -317,27 +297,4 @@ impl<'a> Fields<'a> {
             _ => std::slice::from_ref(node),
         })
     }
-}
-
-fn address_hint(text: &str) -> String {
-    let looks_like_port = |port: &str| port.parse::<u16>().is_ok();
-    if let Some(port) = Some(text.strip_prefix(':').unwrap_or(text)).filter(|port| looks_like_port(port)) {
-        return format!("write `0.0.0.0:{port}` for every interface, or `127.0.0.1:{port}` for this machine alone");
-    }
-    if let Ok(ip) = text.parse::<std::net::IpAddr>() {
-        let shown = SocketAddr::new(ip, 8080);
-        return format!("add a port: `{shown}`");
-    }
-    if let Some((host, port)) = text.rsplit_once(':') {
-        if host == "localhost" && looks_like_port(port) {
-            return format!("write `127.0.0.1:{port}`");
-        }
-        if host.contains("://") || host.ends_with('/') {
-            return "leave out the scheme: `127.0.0.1:8080`".into();
-        }
-        if looks_like_port(port) && host.contains(|c: char| c.is_ascii_alphabetic()) && !host.contains(':') {
-            return "names are not looked up; write the IP address, or let the node join through the registry".into();
-        }
-    }
-    "for example `127.0.0.1:8080` or `[::1]:8080`".into()
 }

@@ -19,7 +19,7 @@ pub(crate) fn trusted_proxies(file: &Fields) -> Vec<Network> {
                 file.wrong("trusted_proxies", item, wants, format!("write `{meant}`"));
             }
             Err(NoNetwork::Form) => {
-                let hint = "for example 10.0.0.0/8, fd00::/8 or 192.0.2.7; names are not looked up";
+                let hint = "for example 10.0.0.0/8, fd00::/8, 192.0.2.7 or unix; names are not looked up";
                 file.wrong("trusted_proxies", item, "an IP address or a network", hint);
             }
         }

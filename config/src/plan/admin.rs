@@ -1,18 +1,20 @@
 //! What is said of the operators' API: who may ask for what, and what is written down of it.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
-use super::{Mark, Tls};
+use super::{Address, Mark, Tls};
 
 /// The operators' API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Admin {
-    /// Address; off loopback only with tokens and TLS.
-    pub address: SocketAddr,
+    /// Address; where others than this machine reach it only with tokens and TLS.
+    pub address: Address,
+    /// Who may connect, where it is a Unix socket: the bits of chmod(2), as said.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::address::serialize_mode")]
+    pub mode: Option<u32>,
     /// How TLS is spoken; `None`: in clear.
     pub tls: Option<Tls>,
     /// Who may ask; empty: whoever reaches a loopback address.
@@ -21,6 +23,13 @@ pub struct Admin {
     pub failed_attempts: u32,
     /// Where changes are written down; `None`: nowhere.
     pub audit: Option<Audit>,
+}
+
+impl Admin {
+    /// The mode of a Unix socket's file; the owner alone unless something else is said.
+    pub fn mode(&self) -> u32 {
+        self.mode.unwrap_or(0o600)
+    }
 }
 
 /// Somebody who may ask.

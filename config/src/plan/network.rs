@@ -6,10 +6,18 @@ use std::net::{IpAddr, Ipv6Addr};
 use serde::{Serialize, Serializer};
 
 /// All addresses that begin with the same bits (CIDR, RFC 4632 §3.1, RFC 4291 §2.3). A single address is a network of one.
+/// Whoever comes over a Unix socket has no address: they are a network of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    first: IpAddr,
-    bits: u8,
+pub enum Network {
+    /// On the network.
+    Ip {
+        /// Its lowest address.
+        first: IpAddr,
+        /// How many bits its addresses share.
+        bits: u8,
+    },
+    /// Over Unix sockets.
+    Unix,
 }
 
 /// Why a text is no network, and what would be one.
@@ -22,13 +30,14 @@ pub enum NoNetwork {
 }
 
 impl Network {
-    /// Reads `10.0.0.0/8`, `fd00::/8`, `192.0.2.1` or `::1`.
+    /// Reads `10.0.0.0/8`, `fd00::/8`, `192.0.2.1`, `::1` or `unix`.
     pub fn read(text: &str) -> std::result::Result<Self, NoNetwork> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) if bits.bytes().all(|b| b.is_ascii_digit()) => {
                 (address, Some(bits.parse::<u8>().map_err(|_| NoNetwork::Form)?))
             }
             Some(_) => return Err(NoNetwork::Form),
+            None if text == UNIX => return Ok(Self::Unix),
             None => (text, None),
         };
         let first: IpAddr = address.parse().map_err(|_| NoNetwork::Form)?;
@@ -37,16 +46,27 @@ impl Network {
         if bits > width {
             return Err(NoNetwork::Form);
         }
-        let network = Self { first: cut(first, bits), bits };
-        if network.first == first { Ok(network) } else { Err(NoNetwork::Rest(network)) }
+        let lowest = cut(first, bits);
+        let network = Self::Ip { first: lowest, bits };
+        if lowest == first { Ok(network) } else { Err(NoNetwork::Rest(network)) }
     }
 
-    /// Whether an address lies in it. IPv4 written as IPv6 (`::ffff:10.0.0.1`) is IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_ipv4() == self.first.is_ipv4() && cut(address, self.bits) == self.first
+    /// Whether an address lies in it; `None`: whoever comes over a Unix socket. IPv4 written as IPv6 (`::ffff:10.0.0.1`) is
+    /// IPv4.
+    pub fn contains(&self, address: Option<IpAddr>) -> bool {
+        match (self, address) {
+            (Self::Ip { first, bits }, Some(address)) => {
+                let address = address.to_canonical();
+                address.is_ipv4() == first.is_ipv4() && cut(address, *bits) == *first
+            }
+            (Self::Unix, None) => true,
+            _ => false,
+        }
     }
 }
+
+/// How that network is written.
+const UNIX: &str = "unix";
 
 /// The address with all bits beyond the first so many cleared.
 fn cut(address: IpAddr, bits: u8) -> IpAddr {
@@ -64,7 +84,10 @@ fn cut(address: IpAddr, bits: u8) -> IpAddr {
 
 impl Display for Network {
     fn fmt(&self, to: &mut Formatter<'_>) -> Result {
-        write!(to, "{}/{}", self.first, self.bits)
+        match self {
+            Self::Ip { first, bits } => write!(to, "{first}/{bits}"),
+            Self::Unix => to.write_str(UNIX),
+        }
     }
 }
 
@@ -79,7 +102,7 @@ mod tests {
     use super::*;
 
     fn contains(network: &str, address: &str) -> bool {
-        Network::read(network).expect("a network").contains(address.parse().expect("an address"))
+        Network::read(network).expect("a network").contains(Some(address.parse().expect("an address")))
     }
 
     #[test]
@@ -101,10 +124,28 @@ mod tests {
     }
 
     #[test]
+    fn who_has_no_address_lies_in_no_network_but_their_own() {
+        let unix = Network::read("unix").expect("a network");
+        assert!(unix.contains(None) && !unix.contains(Some(Ipv6Addr::LOCALHOST.into())));
+        assert!(!Network::read("::/0").expect("a network").contains(None));
+        assert_eq!(unix.to_string(), "unix");
+    }
+
+    #[test]
     fn what_is_no_network_is_refused() {
-        for wrong in
-            ["", "10.0.0.0/33", "::/129", "10/8", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/a", "localhost", "::1/1/1"]
-        {
+        for wrong in [
+            "",
+            "10.0.0.0/33",
+            "::/129",
+            "10/8",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0.0/a",
+            "localhost",
+            "::1/1/1",
+            "unix/8",
+            "UNIX",
+        ] {
             assert_eq!(Network::read(wrong), Err(NoNetwork::Form), "{wrong}");
         }
         let meant = Network::read("10.0.0.0/8").expect("a network");

@@ -7,25 +7,29 @@ use pointsman_config::plan::Network;
 /// Whom a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// Whoever holds the connection.
-    pub peer: IpAddr,
+    /// Whoever holds the connection; `None`: over a Unix socket, where nobody has an address.
+    pub peer: Option<IpAddr>,
     /// Whether `peer` is a proxy whose word counts.
     pub trusted: bool,
     /// The client: `peer` itself, or the nearest address before it that is not a trusted proxy's.
-    pub client: IpAddr,
+    pub client: Option<IpAddr>,
 }
 
 impl Origin {
     /// A peer that is believed in nothing.
-    pub fn untold(peer: IpAddr) -> Self {
-        let peer = peer.to_canonical();
+    pub fn untold(peer: Option<IpAddr>) -> Self {
+        let peer = peer.map(|peer| peer.to_canonical());
         Self { peer, trusted: false, client: peer }
     }
 
     /// What a request's `X-Forwarded-For` fields say, in the order sent, as far as they may be believed: each proxy
     /// appends whom it was asked by, so only what trusted ones appended is true. That ends at the first address (from the
     /// right) that is nobody's of `trusted`, and at what is no address.
-    pub fn of<'v>(trusted: &[Network], peer: IpAddr, forwarded_for: impl DoubleEndedIterator<Item = &'v [u8]>) -> Self {
+    pub fn of<'v>(
+        trusted: &[Network],
+        peer: Option<IpAddr>,
+        forwarded_for: impl DoubleEndedIterator<Item = &'v [u8]>,
+    ) -> Self {
         let told = forwarded_for.rev().flat_map(|value| value.rsplit(|b| *b == b','));
         Self::traced(trusted, peer, told.map(address))
     }
@@ -34,24 +38,26 @@ impl Origin {
     /// client's takes nothing of what the proxies after it wrote.
     pub fn of_forwarded<'v>(
         trusted: &[Network],
-        peer: IpAddr,
+        peer: Option<IpAddr>,
         forwarded: impl DoubleEndedIterator<Item = &'v [u8]>,
     ) -> Self {
         Self::traced(trusted, peer, forwarded.rev().flat_map(|value| Elements(Some(value))).map(named))
     }
 
     /// `told`: from the nearest on; `None` where no address is told.
-    fn traced(trusted: &[Network], peer: IpAddr, told: impl Iterator<Item = Option<IpAddr>>) -> Self {
-        let knows = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+    fn traced(trusted: &[Network], peer: Option<IpAddr>, told: impl Iterator<Item = Option<IpAddr>>) -> Self {
+        let knows = |address: Option<IpAddr>| trusted.iter().any(|network| network.contains(address));
         let mut origin = Self::untold(peer);
         if !knows(origin.peer) {
             return origin;
         }
         origin.trusted = true;
         for told in told {
-            let Some(address) = told else { break };
-            origin.client = address;
-            if !knows(address) {
+            if told.is_none() {
+                break;
+            }
+            origin.client = told;
+            if !knows(told) {
                 break;
             }
         }
@@ -111,9 +117,13 @@ mod tests {
         ["10.0.0.0/8", "fd00::/8"].map(|text| Network::read(text).expect("a network")).to_vec()
     }
 
+    fn shown(origin: Origin) -> String {
+        origin.client.map_or_else(|| "nobody".into(), |client| client.to_string())
+    }
+
     fn client(peer: &str, values: &[&str]) -> String {
         let values = values.iter().map(|value| value.as_bytes());
-        Origin::of(&trusted(), peer.parse().expect("an address"), values).client.to_string()
+        shown(Origin::of(&trusted(), address(peer.as_bytes()), values))
     }
 
     #[test]
@@ -142,7 +152,7 @@ mod tests {
     fn forwarded_tells_the_same() {
         let client = |peer: &str, values: &[&str]| {
             let values = values.iter().map(|value| value.as_bytes());
-            Origin::of_forwarded(&trusted(), peer.parse().expect("an address"), values).client.to_string()
+            shown(Origin::of_forwarded(&trusted(), address(peer.as_bytes()), values))
         };
         for (values, expected) in [
             (&["for=203.0.113.1"][..], "203.0.113.1"),
@@ -164,6 +174,17 @@ mod tests {
             assert_eq!(client("10.1.0.1", values), expected, "{values:?}");
         }
         assert_eq!(client("192.0.2.1", &["for=203.0.113.1"]), "192.0.2.1", "a stranger is not believed");
+    }
+
+    #[test]
+    fn who_comes_over_a_unix_socket_is_believed_only_where_that_is_said() {
+        let value = [&b"203.0.113.1, 10.2.0.1"[..]];
+        let origin = Origin::of(&trusted(), None, value.into_iter());
+        assert_eq!(origin, Origin { peer: None, trusted: false, client: None });
+        let trusted = [trusted(), vec![Network::Unix]].concat();
+        let origin = Origin::of(&trusted, None, value.into_iter());
+        assert_eq!((origin.peer, origin.trusted, shown(origin)), (None, true, "203.0.113.1".into()));
+        assert_eq!(Origin::of(&trusted, None, std::iter::empty()).client, None);
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub struct RateLimiter {
     cells: Box<[AtomicU64]>,
 }
 
+/// Stands for all who come over Unix sockets without a key.
+const NOBODY: u64 = 0;
+
 impl RateLimiter {
     /// Buckets that are all full.
     pub fn new(rate: &Rate) -> Self {
@@ -42,13 +45,13 @@ impl RateLimiter {
     }
 
     /// Whether a request is within the rate of its key; a request without one counts as its client's, so that nobody
-    /// escapes by leaving the key out. `Err`: it is one too many; the next is granted after so long.
+    /// escapes by leaving the key out; all who have no address count as one. `Err`: it is one too many; the next is granted after so long.
     pub fn admit(&self, facts: &impl RequestFacts, now: Duration) -> Result<(), Duration> {
         let key = [&self.key, &self.client].into_iter().find_map(|rule| match key::read(rule, facts) {
             Reading::Key(key) => Some(key),
             Reading::NoKey | Reading::Refuse(_) | Reading::Body => None,
         });
-        key.map_or(Ok(()), |key| self.take(key::stable_hash(&key), now))
+        self.take(key.map_or(NOBODY, |key| key::stable_hash(&key)), now)
     }
 
     /// Takes one request of the key with this hash.

@@ -1,6 +1,6 @@
 //! What routing sees of a request: a view over the bytes that were read, without a copy.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use pointsman_core::facts::{HeaderValue, RequestFacts, without_port};
 
@@ -27,9 +27,9 @@ impl<'a> Facts<'a> {
         Self { head, bytes, peer }
     }
 
-    /// The client's address and port.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer.address
+    /// The address of whoever holds the connection; `None` over a Unix socket.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.peer.address.map(|address| address.ip())
     }
 
     /// The subject of the certificate that the client proved to hold, if it had to.
@@ -92,7 +92,7 @@ impl RequestFacts for Facts<'_> {
     }
 
     fn client(&self) -> Option<IpAddr> {
-        Some(self.peer.address.ip())
+        self.peer()
     }
 
     fn tls_subject(&self) -> Option<&str> {

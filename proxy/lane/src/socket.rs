@@ -1,4 +1,4 @@
-//! A TCP socket that is read and written by the system calls themselves.
+//! A stream socket that is read and written by the system calls themselves.
 //!
 //! In a process with several threads glibc makes `recv`, `send` and `writev` points at which a thread can be cancelled: it marks
 //! them before and after the call, which costs a small request several percent of its time, and nobody cancels threads here.
@@ -13,7 +13,8 @@ use libc::{c_long, c_void};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A TCP connection.
+/// A connection over TCP or a Unix socket: the kernel reads, writes, watches and closes both by the same calls, and nothing
+/// else is asked of it here. So a Unix connection, too, comes as a `TcpStream`, which is a descriptor of a stream socket.
 #[derive(Debug)]
 pub struct Socket(TcpStream);
 

@@ -119,8 +119,8 @@ impl AsyncWrite for Stream {
 /// Who is at the other end.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// Address and port.
-    pub address: SocketAddr,
+    /// Address and port; `None`: it came over a Unix socket, and has none.
+    pub address: Option<SocketAddr>,
     /// The subject of the certificate it proved to hold, if it had to.
     pub subject: Option<Arc<str>>,
     /// Whether its bytes come ciphered.
@@ -129,6 +129,12 @@ pub struct Peer {
 
 impl From<SocketAddr> for Peer {
     fn from(address: SocketAddr) -> Self {
+        Some(address).into()
+    }
+}
+
+impl From<Option<SocketAddr>> for Peer {
+    fn from(address: Option<SocketAddr>) -> Self {
         Self { address, subject: None, secure: false }
     }
 }

@@ -5,10 +5,10 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use pointsman_core::cluster::node::Address;
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
 
@@ -136,14 +136,14 @@ pub(crate) fn put_bench<B: Any>(bench: Box<B>, now: Duration) {
 }
 
 /// An idle connection to this life of a node that is alive as far as the reactor knows.
-pub(crate) fn take_upstream(incarnation: u64, address: SocketAddr, surely: bool) -> Option<TcpStream> {
+pub(crate) fn take_upstream(incarnation: u64, address: &Address, surely: bool) -> Option<TcpStream> {
     with(|worker| worker.upstreams.take(incarnation, address, surely)).flatten()
 }
 
 /// Where a connection is kept, how long and how many beside it.
 pub(crate) struct Keep {
     pub(crate) incarnation: u64,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     pub(crate) now: Duration,
     pub(crate) idle: Duration,
     pub(crate) per_node: usize,

@@ -1,10 +1,9 @@
 //! What is kept, and how it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use pointsman_core::cluster::node::NodeSpec;
+use pointsman_core::cluster::node::{Address, NodeSpec};
 use serde::{Deserialize, Serialize};
 
 /// A node that joined.
@@ -16,7 +15,7 @@ pub struct Kept {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordinal: Option<u64>,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Relative capacity.
     pub weight: u32,
     /// Failure domain.

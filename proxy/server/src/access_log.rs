@@ -39,7 +39,7 @@ pub struct Line<'a> {
     pub time: SystemTime,
     /// The request's id, as sent to the node.
     pub request_id: &'a str,
-    /// The client's address.
+    /// The client's address; `None`: whoever came over a Unix socket.
     pub client: Option<IpAddr>,
     /// The subject of the certificate that the client proved to hold.
     pub subject: Option<&'a str>,

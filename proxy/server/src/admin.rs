@@ -3,16 +3,19 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post, put};
+use pointsman_config::plan::Address;
+use socket2::SockRef;
 use tokio::sync::oneshot;
 
 use crate::audit::Audit;
+use crate::listening::Listening;
 use crate::metrics::Metrics;
 use crate::world::WorldCell;
 use crate::world::bus::Bus;
@@ -116,30 +119,29 @@ struct Shared {
     parts: AdminParts,
     attempts: Attempts,
     /// Where the API listens.
-    local: SocketAddr,
+    local: Address,
     events: Arc<events::EventLog>,
 }
 
 type AppState = axum::extract::State<Arc<Shared>>;
 
-/// Serves the admin API on `listener` until the future is dropped. Events count from the call on, not from the first
+/// Serves the admin API on `socket`, which listens at `local`, until the future is dropped. Events count from the call on, not from the first
 /// poll.
 ///
 /// # Errors
-/// When the socket cannot be used, or when it is not on loopback and the world in force names no tokens.
-pub fn serve(listener: std::net::TcpListener, parts: AdminParts) -> impl Future<Output = io::Result<()>> + Send {
+/// When the socket cannot be used, or when others than this machine reach it and the world in force names no tokens.
+pub fn serve(socket: OwnedFd, local: Address, parts: AdminParts) -> impl Future<Output = io::Result<()>> + Send {
     let bus = parts.bus.listen();
     async move {
-        let local = listener.local_addr()?;
         let nobody = parts.world.load().plan.admin.as_ref().is_none_or(|admin| admin.tokens.is_empty());
-        if nobody && !local.ip().is_loopback() {
+        if nobody && !local.is_local() {
             return Err(io::Error::other(format!(
                 "the admin API would listen on {local} for anyone; give `admin.tokens`, or listen on 127.0.0.1"
             )));
         }
-        listener.set_nonblocking(true)?;
-        let listener = parts.entrance.guard(tokio::net::TcpListener::from_std(listener)?);
-        let (door, opened) = door::open(listener, local, Arc::clone(&parts.speech), Arc::clone(&parts.metrics));
+        SockRef::from(&socket).set_nonblocking(true)?;
+        let listener = parts.entrance.guard(Listening::new(socket, &local)?);
+        let (door, opened) = door::open(listener, local.clone(), Arc::clone(&parts.speech), Arc::clone(&parts.metrics));
         let events = Arc::new(events::EventLog::default());
         let follow = Arc::clone(&events).follow(bus);
         let app = router(Arc::new(Shared { parts, attempts: Attempts::default(), local, events }))

@@ -12,6 +12,7 @@ use crate::audit::Record;
 use crate::exit;
 use crate::reload::Instead;
 use house::House;
+use operators::Operators;
 use signals::{End, Signals};
 use upgrade::{Heir, Upgrades};
 
@@ -22,6 +23,7 @@ mod doors;
 mod gauges;
 mod house;
 mod notify;
+mod operators;
 mod owners;
 mod privileges;
 mod room;
@@ -88,9 +90,12 @@ impl House {
             let parts = upgrade::Parts { args: args.clone(), program, house: Arc::clone(&house) };
             let (upgrades, handed) = Upgrades::start(parts);
             arrive(heir, &house).await;
+            house.workers.take_over();
+            house.admin.iter().for_each(Operators::take_over);
             let end = signals.until_end(&house.reload, &upgrades, handed).await;
             upgrades.stop();
             house.stop(args, &end, &mut signals).await;
+            house.admin.iter().for_each(Operators::close);
         });
     }
 }
@@ -116,6 +121,7 @@ impl House {
         match end {
             End::HandedOver(taken) => {
                 theirs = Some(taken.clone());
+                self.admin.iter().filter(|admin| taken.contains(&admin.address)).for_each(Operators::leave);
                 log::info!("handed over: requests under way have {} s", args.grace);
             }
             End::Told(patient) => {

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod cli;
 pub mod control;
 pub mod exit;
+pub mod listening;
 pub mod metrics;
 pub mod refusal;
 pub mod reload;

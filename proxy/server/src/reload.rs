@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_config::plan::{Plan, Registry};
+use pointsman_config::plan::{Listener, Plan, Registry};
 use pointsman_config::{Problems, Source};
 use pointsman_host::{Digest, Host};
 use serde_json::json;
@@ -219,15 +219,16 @@ impl Reloader {
         if source.text() == self.text && *plan == *previous.plan && self.policies_unchanged(&plan) {
             return Ok(false);
         }
-        let addresses: Vec<_> = plan.listeners.iter().map(|l| l.address).collect();
-        let before: Vec<_> = previous.plan.listeners.iter().map(|l| l.address).collect();
-        if addresses != before {
-            around.doors.open(&addresses).map_err(|e| prove::address(&source, &plan, &e.to_string()))?;
+        let before = &previous.plan.listeners;
+        let spots =
+            |listeners: &[Listener]| listeners.iter().map(|l| (l.address.clone(), l.mode())).collect::<Vec<_>>();
+        if spots(&plan.listeners) != spots(before) {
+            around.doors.open(&plan.listeners).map_err(|e| prove::address(&source, &plan, &e.to_string()))?;
         }
         let (policies, next) = match self.prove_and_configure(&plan, &source, &previous).await {
             Ok(proven) => proven,
             Err(problems) => {
-                if let Err(error) = around.doors.open(&before) {
+                if let Err(error) = around.doors.open(before) {
                     log::error!("the listeners of before could not be opened again: {error}");
                 }
                 return Err(problems);

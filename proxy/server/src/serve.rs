@@ -6,12 +6,12 @@
 //! nodes. A stream that is accepted stays on its worker.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use pointsman_config::plan::{Address, Listener};
 
 use crate::access_log::AccessLog;
 use crate::metrics::Metrics;
@@ -106,7 +106,7 @@ impl Workers {
 
     fn renew_at(&self, doors: &[Door]) -> Renewed {
         let plan = &self.shared.world.load().plan;
-        let renewed = self.desk.renew(plan, &placed(doors, plan.listeners.iter().map(|listener| listener.address)));
+        let renewed = self.desk.renew(plan, &placed(doors, &plan.listeners));
         self.tell_expiries();
         renewed
     }
@@ -128,48 +128,54 @@ impl Workers {
         self.shared.metrics.tls().certificates_expire(all);
     }
 
-    /// Listens on exactly these addresses from now on. New ones are bound first, one socket a worker: if one cannot be
+    /// Listens at exactly the addresses of these from now on. New ones are bound first, one socket a worker: if one cannot be
     /// had, nothing changes and the error names it. Addresses no longer named stop accepting; what they accepted
     /// finishes. Answers the addresses in use, in the order asked (port 0 becomes a real one). Returns when every
     /// socket that is gone is closed, so that its address is free.
-    pub fn listen(&self, addresses: &[SocketAddr]) -> io::Result<Vec<SocketAddr>> {
+    pub fn listen(&self, listeners: &[Listener]) -> io::Result<Vec<Address>> {
         let mut doors = self.doors.lock();
         // What is open and asked for again is kept as it is.
-        let kept = placed(&doors, addresses.iter().copied());
+        let kept = placed(&doors, listeners);
         let mut bound = Vec::new();
-        for (&asked, kept) in addresses.iter().zip(&kept) {
-            if kept.is_none() {
-                bound.push(door::bind(asked, self.orders.len())?);
+        for (listener, kept) in listeners.iter().zip(&kept) {
+            match kept.as_ref().and_then(|kept| doors.iter().find(|door| door.address() == kept)) {
+                Some(door) => door.set_mode(listener.mode())?,
+                None => bound.push(door::bind(listener, self.orders.len())?),
             }
         }
         let mut opened = bound.into_iter().map(|sockets| sockets.open(&self.orders));
         let mut old = std::mem::take(&mut *doors);
         for kept in kept {
             let door = match kept {
-                Some(address) => old.iter().position(|door| door.address() == address).map(|at| old.swap_remove(at)),
+                Some(address) => old.iter().position(|door| *door.address() == address).map(|at| old.swap_remove(at)),
                 None => opened.next(),
             };
             doors.extend(door);
         }
         old.into_iter().for_each(Door::close);
-        if self.shared.world.load().plan.listeners.iter().map(|listener| listener.address).eq(addresses.iter().copied())
-        {
+        let asked = listeners.iter().map(|listener| &listener.address);
+        if self.shared.world.load().plan.listeners.iter().map(|listener| &listener.address).eq(asked) {
             // The start, or back to what is in force. What is wrong with certificates was told, or will be.
             self.renew_at(&doors);
         }
-        Ok(doors.iter().map(Door::address).collect())
+        Ok(doors.iter().map(Door::address).cloned().collect())
     }
 
     /// The addresses on which requests are accepted now.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.doors.lock().iter().map(Door::address).collect()
+    pub fn addresses(&self) -> Vec<Address> {
+        self.doors.lock().iter().map(Door::address).cloned().collect()
     }
 
     /// Accepts on these sockets, in their order, besides those that are open already; answers the addresses in use.
-    pub fn open(&self, sockets: Sockets) -> Vec<SocketAddr> {
+    pub fn open(&self, sockets: Sockets) -> Vec<Address> {
         let mut doors = self.doors.lock();
         doors.extend(sockets.bound.into_iter().map(|sockets| sockets.open(&self.orders)));
-        doors.iter().map(Door::address).collect()
+        doors.iter().map(Door::address).cloned().collect()
+    }
+
+    /// The files of Unix sockets that another process has bound are this one's to remove: that one leaves.
+    pub fn take_over(&self) {
+        self.doors.lock().iter_mut().for_each(Door::take_over);
     }
 
     /// Other descriptors of every socket that is accepted on, for the process that comes after this one.
@@ -186,9 +192,9 @@ impl Workers {
 
     /// The same, now that another process accepts on the sockets of `theirs`: nobody is in a hurry, so an idle connection
     /// is closed only if it brings no request in half of the time.
-    pub fn hand_over(&self, theirs: &[SocketAddr], grace: Duration) {
+    pub fn hand_over(&self, theirs: &[Address], grace: Duration) {
         for door in std::mem::take(&mut *self.doors.lock()) {
-            if theirs.contains(&door.address()) { door.leave() } else { door.close() }
+            if theirs.contains(door.address()) { door.leave() } else { door.close() }
         }
         self.finish(Ending { grace, idle: grace / 2 });
     }
@@ -216,11 +222,11 @@ impl Workers {
 }
 
 /// The address in use for each that is asked for, where a door is open for it; each door once.
-fn placed(doors: &[Door], asked: impl Iterator<Item = SocketAddr>) -> Vec<Option<SocketAddr>> {
+fn placed(doors: &[Door], asked: &[Listener]) -> Vec<Option<Address>> {
     let mut free: Vec<Option<&Door>> = doors.iter().map(Some).collect();
-    let places = asked.map(|asked| {
-        let place = free.iter_mut().find(|door| door.is_some_and(|door| door.answers_to(asked)))?;
-        place.take().map(Door::address)
+    let places = asked.iter().map(|asked| {
+        let place = free.iter_mut().find(|door| door.is_some_and(|door| door.answers_to(&asked.address)))?;
+        place.take().map(|door| door.address().clone())
     });
     places.collect()
 }

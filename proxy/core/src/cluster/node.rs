@@ -1,8 +1,9 @@
 //! A node as the registry or the configuration describes it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
+
+pub use pointsman_config::plan::Address;
 
 use super::load::NodeLoad;
 
@@ -27,7 +28,7 @@ pub struct NodeSpec {
     /// Number, unique in its service, from 1.
     pub ordinal: Option<u64>,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Relative capacity, 1 to 65535.
     pub weight: u32,
     /// Failure domain; empty when not given.

@@ -1,11 +1,11 @@
 //! One attempt after another: what the exchange in `core` wants, carried out.
 
 use std::io;
-use std::net::SocketAddr;
 
+use pointsman_core::cluster::node::Address;
 use pointsman_core::exchange::{Action, Attempt, Event, Failure, FailureClass, Reason};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::TcpStream;
 
 use super::At;
@@ -19,16 +19,27 @@ use crate::head::Framing;
 use crate::traffic::{Traffic, Trip};
 use crate::worker::{self, Keep};
 
-/// Begins to connect.
-fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+/// Begins to connect. At a Unix socket that is done at once or not at all: one whose queue is full says EAGAIN, and nothing
+/// tells when it has room again (connect(2)), so that is a node that cannot be connected to.
+fn dial(address: &Address) -> io::Result<TcpStream> {
     let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
-    socket.set_tcp_nodelay(true)?;
-    match socket.connect(&address.into()) {
-        Err(e) if e.raw_os_error() != Some(libc::EINPROGRESS) => return Err(e),
-        _ => {}
+    match address {
+        Address::Ip(address) => {
+            let socket = Socket::new(Domain::for_address(*address), kind, Some(Protocol::TCP))?;
+            socket.set_tcp_nodelay(true)?;
+            match socket.connect(&(*address).into()) {
+                Err(e) if e.raw_os_error() != Some(libc::EINPROGRESS) => return Err(e),
+                _ => {}
+            }
+            TcpStream::from_std(socket.into())
+        }
+        Address::Unix(path) => {
+            let socket = Socket::new(Domain::UNIX, kind, None)?;
+            socket.connect(&SockAddr::unix(path)?)?;
+            // See `socket.rs`.
+            TcpStream::from_std(socket.into())
+        }
     }
-    TcpStream::from_std(socket.into())
 }
 
 impl<T: Trip> Work<T> {
@@ -65,7 +76,12 @@ impl<T: Trip> Work<T> {
 
     /// Takes or begins a connection to the attempt's node. `fresh`: not one that served before.
     fn connect<F: Traffic<Trip = T>>(&mut self, at: &At<'_, '_, F>, attempt: Attempt, fresh: bool) -> io::Result<()> {
-        let (incarnation, address) = (attempt.node.incarnation.0, attempt.node.spec.address);
+        let once = !is_idempotent(Facts::new(&self.head, self.request.filled(), at.peer).method());
+        let (incarnation, address) = (attempt.node.incarnation.0, &attempt.node.spec.address);
+        let pooled = if fresh { None } else { worker::take_upstream(incarnation, address, once) };
+        let reused = pooled.is_some();
+        self.link = None;
+        let stream = pooled.map_or_else(|| dial(address), Ok);
         self.attempt = Some(attempt);
         self.sent = None;
         self.replied = None;
@@ -77,12 +93,7 @@ impl<T: Trip> Work<T> {
         if let Some(trip) = &self.trip {
             self.timeouts = trip.timeouts();
         }
-        let once = !is_idempotent(Facts::new(&self.head, self.request.filled(), at.peer).method());
-        let pooled = if fresh { None } else { worker::take_upstream(incarnation, address, once) };
-        let reused = pooled.is_some();
-        self.link = None;
-        let stream = pooled.map_or_else(|| dial(address), Ok)?;
-        self.link = Some(Link { stream: stream.into(), reused, wrote: false });
+        self.link = Some(Link { stream: stream?.into(), reused, wrote: false });
         if reused {
             self.send_head(at);
         } else {
@@ -177,7 +188,7 @@ impl<T: Trip> Work<T> {
         let options = at.lane.options();
         let keep = Keep {
             incarnation: attempt.node.incarnation.0,
-            address: attempt.node.spec.address,
+            address: attempt.node.spec.address.clone(),
             now: at.now,
             idle: self.timeouts.idle,
             per_node: options.pool_per_node,

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 
+use pointsman_core::cluster::node::Address;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
@@ -18,7 +18,7 @@ pub(super) struct Upstreams {
 }
 
 struct Idle {
-    address: SocketAddr,
+    address: Address,
     /// With the time at which each is closed; the oldest first.
     streams: Vec<(TcpStream, u64)>,
     /// Whether one was kept since the last sweep: a node whose connections are all in use keeps its place.
@@ -61,11 +61,11 @@ fn is_silent_now(stream: &TcpStream) -> bool {
 
 impl Upstreams {
     /// `surely`: for a request that may not be sent twice, so the kernel is asked too.
-    pub(super) fn take(&mut self, incarnation: u64, address: SocketAddr, surely: bool) -> Option<TcpStream> {
+    pub(super) fn take(&mut self, incarnation: u64, address: &Address, surely: bool) -> Option<TcpStream> {
         let idle = self.nodes.get_mut(&incarnation)?;
         while let Some((stream, _)) = idle.streams.pop() {
             self.count -= 1;
-            if idle.address == address && is_silent(&stream) && (!surely || is_silent_now(&stream)) {
+            if idle.address == *address && is_silent(&stream) && (!surely || is_silent_now(&stream)) {
                 return Some(stream);
             }
         }
@@ -78,14 +78,14 @@ impl Upstreams {
             return Some(stream);
         }
         let idle = self.nodes.entry(keep.incarnation).or_insert_with(|| Idle {
-            address: keep.address,
+            address: keep.address.clone(),
             streams: Vec::new(),
             used: true,
         });
         if idle.address != keep.address {
             self.count -= idle.streams.len();
             idle.streams.clear();
-            idle.address = keep.address;
+            idle.address = keep.address.clone();
         }
         if idle.streams.len() >= keep.per_node {
             return Some(stream);

@@ -203,7 +203,7 @@ pub(crate) fn node(number: u64, address: SocketAddr) -> Arc<Node> {
         spec: NodeSpec {
             id: format!("n{number}"),
             ordinal: Some(number),
-            address,
+            address: address.into(),
             weight: 1,
             zone: String::new(),
             labels: BTreeMap::new(),

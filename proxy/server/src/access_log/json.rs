@@ -66,7 +66,7 @@ fn number(out: &mut Vec<u8>, key: &str, value: u64) {
 
 fn client(client: Option<IpAddr>, out: &mut Vec<u8>) {
     match client {
-        None => out.extend_from_slice(b"null"),
+        None => out.extend_from_slice(b"\"unix\""),
         Some(IpAddr::V4(client)) => {
             for (octet, before) in client.octets().into_iter().zip(*b"\"...") {
                 out.push(before);
@@ -177,7 +177,7 @@ mod tests {
             "time",
         ];
         assert_eq!(keys, expected);
-        assert_eq!(read(&none)["client"], Value::Null);
+        assert_eq!(read(&none)["client"], "unix");
     }
 
     #[test]

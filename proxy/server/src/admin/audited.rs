@@ -56,7 +56,7 @@ impl Change {
 
     fn record(&self, who: &Who) -> Record {
         let (service, node, policy) = (self.service.clone(), self.node.clone(), self.policy.clone());
-        Record { from: Some(who.from), service, node, policy, ..Record::new(&who.name, self.what) }
+        Record { from: who.from, service, node, policy, ..Record::new(&who.name, self.what) }
     }
 
     /// What it changes, as it is now.

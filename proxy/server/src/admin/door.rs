@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use pointsman_config::plan::Address;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -28,9 +29,9 @@ const IDLE: Duration = Duration::from_secs(150);
 /// After the system had no descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Who is at the other end.
+/// Who is at the other end; `None`: somebody over a Unix socket.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Caller(pub(super) SocketAddr);
+pub(super) struct Caller(pub(super) Option<SocketAddr>);
 
 impl Connected<IncomingStream<'_, Door>> for Caller {
     fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
@@ -40,15 +41,15 @@ impl Connected<IncomingStream<'_, Door>> for Caller {
 
 /// Hands out connections that are ready for HTTP.
 pub(super) struct Door {
-    local: SocketAddr,
-    arrivals: mpsc::Receiver<(Wire, SocketAddr)>,
+    local: Address,
+    arrivals: mpsc::Receiver<(Wire, Option<SocketAddr>)>,
 }
 
 impl Listener for Door {
     type Io = Wire;
-    type Addr = SocketAddr;
+    type Addr = Option<SocketAddr>;
 
-    async fn accept(&mut self) -> (Wire, SocketAddr) {
+    async fn accept(&mut self) -> (Wire, Option<SocketAddr>) {
         match self.arrivals.recv().await {
             Some(arrival) => arrival,
             // Whoever accepts has ended, and so will who asks.
@@ -56,8 +57,8 @@ impl Listener for Door {
         }
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.local)
+    fn local_addr(&self) -> io::Result<Option<SocketAddr>> {
+        Ok(self.local.ip())
     }
 }
 
@@ -65,20 +66,20 @@ impl Listener for Door {
 /// connection that this one has accepted is handed out.
 pub(super) fn open(
     listener: Guarded,
-    local: SocketAddr,
+    local: Address,
     speech: AskSpeech,
     metrics: Arc<Metrics>,
 ) -> (Door, impl Future<Output = ()> + Send) {
     let (arrived, arrivals) = mpsc::channel(16);
-    (Door { local, arrivals }, accept(listener, local, speech, metrics, arrived))
+    (Door { local: local.clone(), arrivals }, accept(listener, local, speech, metrics, arrived))
 }
 
 async fn accept(
     mut listener: Guarded,
-    local: SocketAddr,
+    local: Address,
     speech: AskSpeech,
     metrics: Arc<Metrics>,
-    arrived: mpsc::Sender<(Wire, SocketAddr)>,
+    arrived: mpsc::Sender<(Wire, Option<SocketAddr>)>,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut beginning = JoinSet::new();
@@ -98,11 +99,13 @@ async fn accept(
             metrics.admin().refused("connections");
             continue;
         };
-        // Answers are small: waiting to fill a segment would only delay them. A socket that refuses still works.
-        let _ = socket.set_nodelay(true);
-        let (speech, arrived, metrics) = (speech(), arrived.clone(), Arc::clone(&metrics));
+        if caller.is_some() {
+            // Answers are small: waiting to fill a segment would only delay them. A socket that refuses still works.
+            let _ = socket.set_nodelay(true);
+        }
+        let (local, speech, arrived, metrics) = (local.clone(), speech(), arrived.clone(), Arc::clone(&metrics));
         beginning.spawn(async move {
-            match begin(socket, local, speech).await {
+            match begin(socket, &local, speech).await {
                 Ok(stream) => {
                     let wire = Wire { stream, quiet: Box::pin(tokio::time::sleep(IDLE)), _place: place };
                     // An error means that the API has ended.
@@ -118,9 +121,9 @@ async fn accept(
 }
 
 /// Never in clear where others can listen, whatever a reload says: the address changes at the next start only.
-async fn begin(socket: TcpStream, local: SocketAddr, speech: Speech) -> Result<Box<dyn Stream>, &'static str> {
+async fn begin(socket: TcpStream, local: &Address, speech: Speech) -> Result<Box<dyn Stream>, &'static str> {
     match speech {
-        Speech::Clear if local.ip().is_loopback() => Ok(Box::new(socket)),
+        Speech::Clear if local.is_local() => Ok(Box::new(socket)),
         Speech::Clear | Speech::Closed => Err("closed"),
         Speech::Tls { acceptor, patience } => match tokio::time::timeout(patience, acceptor.accept(socket)).await {
             Ok(Ok(stream)) => Ok(Box::new(stream)),

@@ -4,8 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+
+use crate::listening::Listening;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stand {
@@ -41,21 +43,21 @@ impl Entrance {
     }
 
     /// Accepts while it is open.
-    pub(super) fn guard(&self, socket: TcpListener) -> Guarded {
+    pub(super) fn guard(&self, socket: Listening) -> Guarded {
         Guarded { socket, stand: self.0.subscribe() }
     }
 }
 
 /// A socket behind the door.
 pub(super) struct Guarded {
-    socket: TcpListener,
+    socket: Listening,
     stand: watch::Receiver<Stand>,
 }
 
 impl Guarded {
     /// The next connection, once the door is open. `None`: another process answers from now on. Nothing is lost when the
     /// future is dropped.
-    pub(super) async fn accept(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    pub(super) async fn accept(&mut self) -> Option<io::Result<(TcpStream, Option<SocketAddr>)>> {
         loop {
             let stand = *self.stand.borrow_and_update();
             match stand {

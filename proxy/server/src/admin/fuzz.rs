@@ -42,7 +42,7 @@ fn joined(id: &str, body: &[u8]) {
 }
 
 fn sound(spec: &NodeSpec, ttl: Duration) {
-    assert!(spec.address.port() != 0 && !spec.address.ip().is_unspecified());
+    assert!(spec.address.ip().is_none_or(|address| address.port() != 0 && !address.ip().is_unspecified()));
     assert!((1..=65_535).contains(&spec.weight) && spec.ordinal != Some(0));
     assert!(!spec.id.is_empty() && spec.id.is_ascii() && spec.id.len() <= 128);
     assert!(spec.zone.len() <= 128 && spec.labels.len() <= 64);

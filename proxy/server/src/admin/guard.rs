@@ -1,6 +1,6 @@
 //! Who may ask: who has a token where there are any; without them, nobody but programs and pages on this machine.
 //!
-//! Without tokens the socket is on loopback, so the danger left is a browser on this machine that visits a hostile
+//! Without tokens the socket is a Unix socket, whose file says who may connect, or it is on loopback, so the danger left is a browser on this machine that visits a hostile
 //! site. Two checks close it: the `Host` must be a name of this machine (a hostile name that resolves to 127.0.0.1, "DNS
 //! rebinding", is refused), and what changes something must not come from another site's page.
 
@@ -28,9 +28,10 @@ use roles::Need;
 /// Who asks, once that is known.
 #[derive(Debug, Clone)]
 pub(super) struct Who {
-    /// The token's name; `loopback` where there are no tokens.
+    /// The token's name; `loopback` or `unix` where there are no tokens.
     pub(super) name: String,
-    pub(super) from: SocketAddr,
+    /// `None`: over a Unix socket.
+    pub(super) from: Option<SocketAddr>,
 }
 
 /// Somebody who is turned away.
@@ -45,7 +46,7 @@ struct Asked<'a> {
     /// "PUT /v1/policies/{name}"
     what: String,
     service: Option<String>,
-    caller: SocketAddr,
+    caller: Option<SocketAddr>,
     request: &'a Request,
 }
 
@@ -99,10 +100,11 @@ fn judge(shared: &Shared, asked: &Asked) -> Result<Who, Refused> {
             let granted = roles::grants(token, asked.need, &asked.what, asked.service.as_deref());
             granted.map(|()| who(&token.name)).map_err(|problem| Refused { who: who(&token.name), problem })
         }
-        Some(_) if shared.local.ip().is_loopback() => {
-            local_only(asked.request, shared.local).map_err(stranger)?;
-            Ok(who(LOOPBACK))
-        }
+        Some(_) if shared.local.is_local() => match shared.local.ip() {
+            Some(local) => local_only(asked.request, local).map(|()| who(LOOPBACK)).map_err(stranger),
+            // No browser connects there: the mode of the file says who does.
+            None => Ok(who(UNIX)),
+        },
         // It was opened by a configuration that is not in force any more.
         _ => Err(stranger(Problem::new(
             StatusCode::FORBIDDEN,
@@ -118,6 +120,7 @@ const NOBODY: &str = "nobody";
 
 /// What those are called who need none.
 const LOOPBACK: &str = "loopback";
+const UNIX: &str = "unix";
 
 /// Whose token is offered.
 fn bearer<'a>(shared: &Shared, admin: &'a Admin, asked: &Asked) -> Result<&'a Token, Problem> {
@@ -127,7 +130,8 @@ fn bearer<'a>(shared: &Shared, admin: &'a Admin, asked: &Asked) -> Result<&'a To
         scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
     });
     let found = text.and_then(|text| roles::find(&admin.tokens, text));
-    let attempt = Try { from: asked.caller.ip(), per_minute: admin.failed_attempts, now: clock::now() };
+    let attempt =
+        Try { from: asked.caller.map(|caller| caller.ip()), per_minute: admin.failed_attempts, now: clock::now() };
     // Looking without a token is how a page begins.
     let counts = offered.is_some() || !is_safe(asked.request.method());
     if !shared.attempts.hears(attempt, found.map(|token| token.name.as_str()), counts) {

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use pointsman_core::cluster::node::NodeSpec;
+use pointsman_config::plan::{LONGEST_PATH, NoAddress};
+use pointsman_core::cluster::node::{Address, NodeSpec};
 use serde_json::Value;
 
 use super::fields::Fields;
@@ -13,6 +14,9 @@ use crate::world::control::ReportedLoad;
 
 const JOIN_EXAMPLE: &str = r#"{"address": "127.0.0.1:9001", "ordinal": 1, "weight": 1, "ttl": "10s"}"#;
 const HEARTBEAT_EXAMPLE: &str = r#"{"load": {"utilisation": 0.4, "queue": 3}}"#;
+
+/// `unix:` and the longest path.
+const LONGEST_ADDRESS: usize = 5 + LONGEST_PATH;
 
 /// Leases are checked on a tick of some tens of milliseconds: below this a healthy node would lapse by chance.
 const SHORTEST_TTL: Duration = Duration::from_millis(300);
@@ -49,26 +53,37 @@ pub(super) fn join(id: &str, body: &[u8]) -> Result<(NodeSpec, Duration), Proble
     let ttl = fields.duration("ttl", SHORTEST_TTL, LONGEST_TTL).unwrap_or(DEFAULT_TTL);
     fields.finish(JOIN_EXAMPLE)?;
     // `finish` has reported a missing address.
-    let address = address.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+    let address = address.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)).into());
     Ok((NodeSpec { id: id.into(), ordinal, address, weight: weight as u32, zone, labels }, ttl))
 }
 
-fn address(fields: &mut Fields) -> Option<SocketAddr> {
+fn address(fields: &mut Fields) -> Option<Address> {
     let before = fields.problems();
-    let Some(text) = fields.text("address", 64) else {
+    let Some(text) = fields.text("address", LONGEST_ADDRESS) else {
         if fields.problems() == before {
             fields.wrong("address", "is missing; where does the node listen?");
         }
         return None;
     };
-    match text.parse::<SocketAddr>() {
-        Ok(address) if address.port() == 0 || address.ip().is_unspecified() => {
+    match text.parse() {
+        Ok(Address::Unix(path)) if path.is_relative() => {
+            fields.wrong("address", format!("must be unix:/PATH: {text} begins at no folder that both sides know"));
+            None
+        }
+        Ok(Address::Ip(address)) if address.port() == 0 || address.ip().is_unspecified() => {
             fields.wrong("address", format!("{text} cannot be connected to; give the address that others reach"));
             None
         }
         Ok(address) => Some(address),
-        Err(_) => {
-            fields.wrong("address", format!("must be IP:PORT, e.g. 10.0.0.7:8080 or [::1]:8080, not \"{text}\""));
+        Err(NoAddress::Form) => {
+            fields.wrong(
+                "address",
+                format!("must be IP:PORT or unix:/PATH, e.g. 10.0.0.7:8080 or [::1]:8080, not \"{text}\""),
+            );
+            None
+        }
+        Err(why) => {
+            fields.wrong("address", format!("\"{text}\" is {why}"));
             None
         }
     }
@@ -128,6 +143,15 @@ mod tests {
     }
 
     #[test]
+    fn a_node_may_listen_on_a_unix_socket() {
+        let (spec, _) = join("a", br#"{"address": "unix:/run/app.sock"}"#).expect("join");
+        assert_eq!(spec.address.to_string(), "unix:/run/app.sock");
+        let path = |length: usize| format!("{{\"address\": \"unix:/{}\"}}", "x".repeat(length - 1));
+        assert!(join("a", path(LONGEST_PATH).as_bytes()).is_ok());
+        assert_eq!(fields_refused(&path(LONGEST_PATH + 1)), ["address"]);
+    }
+
+    #[test]
     fn a_join_with_everything() {
         let body =
             br#"{"address": "[::1]:9001", "ordinal": 3, "weight": 65535, "zone": "eu-1", "labels": {"rack": "7"},
@@ -141,7 +165,18 @@ mod tests {
     #[test]
     fn each_field_is_checked() {
         assert_eq!(fields_refused("{}"), ["address"]);
-        for address in ["7", "\"localhost:1\"", "\"1.2.3.4\"", "\"1.2.3.4:0\"", "\"0.0.0.0:80\"", "\"1.2.3.4:99999\""] {
+        for address in [
+            "\"unix:\"",
+            "\"unix:run/a.sock\"",
+            "\"unix:/run/\"",
+            "\"unix:@a\"",
+            "7",
+            "\"localhost:1\"",
+            "\"1.2.3.4\"",
+            "\"1.2.3.4:0\"",
+            "\"0.0.0.0:80\"",
+            "\"1.2.3.4:99999\"",
+        ] {
             assert_eq!(fields_refused(&format!("{{\"address\": {address}}}")), ["address"], "{address}");
         }
         for (field, bad) in [

@@ -1,6 +1,6 @@
 //! Nodes join, renew, leave and drain.
 
-use std::net::SocketAddr;
+use std::path::Path as FilePath;
 
 use axum::Json;
 use axum::body::Body;
@@ -9,6 +9,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use pointsman_config::plan::Address;
 use serde_json::{Value, json};
 
 use super::AppState;
@@ -46,7 +47,7 @@ pub(super) fn bad_path(error: PathRejection) -> Problem {
 /// `PUT /v1/services/{service}/nodes/{id}`
 pub(super) async fn join(state: AppState, at: At, body: Body) -> Result<Response, Problem> {
     let (spec, ttl) = join::join(&at.id, &body::read(body, JSON_LIMIT).await?)?;
-    if let Some(own) = own_address(&state, spec.address) {
+    if let Some(own) = own_address(&state, &spec.address) {
         return Err(Problem::new(
             StatusCode::BAD_REQUEST,
             "loop",
@@ -77,15 +78,25 @@ pub(super) async fn join(state: AppState, at: At, body: Body) -> Result<Response
 }
 
 /// What of the proxy's own listens there, if that can be told: a listener on every address is told by loopback.
-fn own_address(state: &AppState, address: SocketAddr) -> Option<&'static str> {
-    let is = |own: SocketAddr| {
+fn own_address(state: &AppState, address: &Address) -> Option<&'static str> {
+    let is = |own: &Address| {
+        let (own, address) = match (own, address) {
+            (Address::Ip(own), Address::Ip(address)) => (own, address),
+            (Address::Unix(own), Address::Unix(path)) => return same_file(own, path),
+            _ => return false,
+        };
         let everywhere = own.ip().is_unspecified() && address.ip().to_canonical().is_loopback();
         own.port() == address.port() && (own.ip() == address.ip() || everywhere)
     };
-    if is(state.local) {
+    if is(&state.local) {
         return Some("the admin API");
     }
-    state.parts.world.load().plan.listeners.iter().any(|listener| is(listener.address)).then_some("a listener")
+    state.parts.world.load().plan.listeners.iter().any(|listener| is(&listener.address)).then_some("a listener")
+}
+
+/// Whether two paths, however they are written, lead to one file.
+fn same_file(a: &FilePath, b: &FilePath) -> bool {
+    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
 /// `POST …/heartbeat`

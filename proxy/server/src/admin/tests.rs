@@ -118,7 +118,7 @@ impl Api {
             audit: audit.clone(),
             speech: Arc::new(|| Speech::Clear),
         };
-        tokio::spawn(serve(listener, parts));
+        tokio::spawn(serve(listener.into(), address.into(), parts));
         Self { address, bus, ready, world, audit, folder }
     }
 

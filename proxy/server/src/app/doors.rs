@@ -1,8 +1,9 @@
 //! The workers' sockets, as reload may change them.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
+
+use pointsman_config::plan::{Address, Listener};
 
 use crate::serve::Workers;
 use crate::world::doors::Doors;
@@ -11,7 +12,7 @@ use crate::world::doors::Doors;
 pub(super) struct WorkerDoors(pub(super) Arc<Workers>);
 
 impl Doors for WorkerDoors {
-    fn open(&self, addresses: &[SocketAddr]) -> io::Result<Vec<SocketAddr>> {
-        self.0.listen(addresses)
+    fn open(&self, listeners: &[Listener]) -> io::Result<Vec<Address>> {
+        self.0.listen(listeners)
     }
 }

@@ -1,16 +1,16 @@
 //! Puts the parts together, in the order in which they depend on each other.
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
-use pointsman_config::plan::{self, Plan, Registry};
+use pointsman_config::plan::{self, Address, Plan, Registry};
 use pointsman_config::{Problems, Source};
 use pointsman_host::{Host, HostOptions};
 use tokio::sync::mpsc;
 
+use super::operators::Operators;
 use super::upgrade::Heir;
 use super::{Failure, RunArgs, certificates, colour, doors, failed, gauges, owners, privileges, room};
 use crate::access_log::AccessLog;
@@ -34,8 +34,8 @@ pub(super) struct House {
     pub(super) reload: Reload,
     pub(super) ready: Ready,
     pub(super) entrance: Entrance,
-    /// The admin API's socket, with its address as the configuration names it.
-    pub(super) admin: Option<(SocketAddr, TcpListener)>,
+    /// The admin API's socket.
+    pub(super) admin: Option<Operators>,
     pub(super) world: WorldCell,
     pub(super) metrics: Arc<Metrics>,
     pub(super) bus: Bus,
@@ -43,7 +43,7 @@ pub(super) struct House {
     /// The registry's.
     pub(super) folder: PathBuf,
     /// Addresses in use that were inherited.
-    pub(super) taken: Vec<SocketAddr>,
+    pub(super) taken: Vec<Address>,
 }
 
 /// What is bound and proven, before the registry is touched.
@@ -51,7 +51,7 @@ struct Ground {
     source: Source,
     plan: Arc<Plan>,
     threads: usize,
-    admin: Option<(SocketAddr, TcpListener)>,
+    admin: Option<Operators>,
     sockets: Sockets,
 }
 
@@ -96,6 +96,8 @@ impl House {
         owners::sweep(&world);
         let log = AccessLog::start(&plan.access_log, &metrics).map_err(|e| failed(&e))?;
         let workers = Arc::new(Workers::start(threads, &world, &metrics, &log).map_err(|e| failed(&e))?);
+        let operators = admin.iter().filter(|admin| admin.inherited).map(|admin| admin.address.clone());
+        let taken = sockets.kept().iter().cloned().chain(operators).collect();
         let house = Self {
             workers,
             control,
@@ -108,7 +110,7 @@ impl House {
             bus,
             audit,
             folder,
-            taken: sockets.kept().to_vec(),
+            taken,
         };
         house.open(args, sockets, heir.as_deref(), &plan, threads)?;
         house.spawn_reloader(reloader, &log, orders);
@@ -135,7 +137,7 @@ impl House {
         let listeners = self.workers.open(sockets);
         certificates::report(&self.workers.renew(), &self.bus);
         certificates::watch(&self.workers, &self.bus, &self.metrics);
-        let admin = self.admin.as_ref().and_then(|(_, socket)| socket.local_addr().ok());
+        let admin = self.admin.as_ref().map(|admin| &admin.address);
         announce(&listeners, admin.map(|address| admin_url(plan, address)), threads);
         if let Some(file) = &args.ports_file {
             write_ports(file, &listeners, admin).map_err(|e| failed(&e))?;
@@ -165,12 +167,13 @@ impl House {
             speech: self.workers.operators(),
         };
         // A descriptor of its own: another stays here for the process that comes after this one.
-        let socket = self.admin.as_ref().map(|(_, socket)| socket.try_clone()).transpose()?;
+        let operators = |admin: &Operators| Ok::<_, std::io::Error>((admin.socket.try_clone()?, admin.address.clone()));
+        let socket = self.admin.as_ref().map(operators).transpose()?;
         room::spawn("admin", move || async move {
             // An error means that the control thread has ended, and the leases with it.
             let _ = parts.control.run_leases().await;
-            let Some(socket) = socket else { return };
-            if let Err(error) = admin::serve(socket, parts).await {
+            let Some((socket, address)) = socket else { return };
+            if let Err(error) = admin::serve(socket, address, parts).await {
                 log::error!("the admin API has ended, traffic goes on: {error}");
             }
         });
@@ -212,17 +215,14 @@ impl Ground {
             return Err(Failure::new(exit::CONFIG, text));
         }
         let threads = args.threads.map_or_else(cores, usize::from);
-        let admin = match plan.admin.as_ref().map(|admin| admin.address) {
-            None => None,
-            Some(asked) => match heir.as_deref_mut().and_then(|heir| heir.admin(asked)) {
-                Some(inherited) => Some((asked, inherited)),
-                None => Some((asked, bind_admin(asked)?)),
-            },
+        let open = |admin: &plan::Admin| {
+            let opened = Operators::open(admin, heir.as_deref_mut());
+            opened.map_err(|e| Failure::new(exit::ADDRESS, admin_text(&admin.address, &e)))
         };
-        let addresses: Vec<_> = plan.listeners.iter().map(|listener| listener.address).collect();
+        let admin = plan.admin.as_ref().map(open).transpose()?;
         let lent = heir.map(Heir::lent).unwrap_or_default();
         let sockets =
-            Sockets::bind(&addresses, threads, lent).map_err(|e| Failure::new(exit::ADDRESS, address_text(&e)))?;
+            Sockets::bind(&plan.listeners, threads, lent).map_err(|e| Failure::new(exit::ADDRESS, address_text(&e)))?;
         Ok(Self { source, plan: Arc::new(plan), threads, admin, sockets })
     }
 }
@@ -244,19 +244,16 @@ fn start_control(
     Ok(path.clone())
 }
 
-fn bind_admin(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|e| {
-        let text = format!(
-            "error: the admin API cannot listen on {address}: {e}\n  help: another process may hold it (`ss -ltnp` shows which), \
-             or choose another `admin.address`"
-        );
-        Failure::new(exit::ADDRESS, text)
-    })
+fn admin_text(address: &Address, error: &std::io::Error) -> String {
+    format!(
+        "error: the admin API cannot listen on {address}: {error}\n  help: another process may hold it (`ss -lxtnp` shows \
+         which), or choose another `admin.address`"
+    )
 }
 
 fn address_text(error: &std::io::Error) -> String {
     format!(
-        "error: {error}\n  help: another process may hold it (`ss -ltnp` shows which), or choose another address under `listeners`"
+        "error: {error}\n  help: another process may hold it (`ss -lxtnp` shows which), or choose another address under `listeners`"
     )
 }
 
@@ -272,12 +269,15 @@ async fn open_audit(audit: &Audit, takes_over: bool) -> Result<(), Failure> {
     if takes_over { audit.room().await.map_err(wrong) } else { Ok(()) }
 }
 
-fn admin_url(plan: &Plan, address: SocketAddr) -> String {
+fn admin_url(plan: &Plan, address: &Address) -> String {
+    if address.ip().is_none() {
+        return address.to_string();
+    }
     let secure = plan.admin.as_ref().is_some_and(|admin| admin.tls.is_some());
     format!("{}://{address}/", if secure { "https" } else { "http" })
 }
 
-fn announce(listeners: &[SocketAddr], admin: Option<String>, threads: usize) {
+fn announce(listeners: &[Address], admin: Option<String>, threads: usize) {
     for address in listeners {
         log::info!("listening on {address}");
     }
@@ -287,7 +287,7 @@ fn announce(listeners: &[SocketAddr], admin: Option<String>, threads: usize) {
     log::info!("{threads} worker thread(s)");
 }
 
-fn write_ports(file: &Path, listeners: &[SocketAddr], admin: Option<SocketAddr>) -> std::io::Result<()> {
+fn write_ports(file: &Path, listeners: &[Address], admin: Option<&Address>) -> std::io::Result<()> {
     let text = serde_json::json!({ "listeners": listeners, "admin": admin }).to_string();
     let aside = file.with_extension("new");
     std::fs::write(&aside, text)?;

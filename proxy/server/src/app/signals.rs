@@ -1,9 +1,9 @@
 //! What the process does when it is signalled.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 
+use pointsman_config::plan::Address;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -16,7 +16,7 @@ pub(super) enum End {
     /// It was told to, by SIGTERM (true) or by somebody at a terminal.
     Told(bool),
     /// Another process serves, on these addresses that were ours.
-    HandedOver(Vec<SocketAddr>),
+    HandedOver(Vec<Address>),
 }
 
 /// The signals that mean something.
@@ -48,7 +48,7 @@ impl Signals {
         &mut self,
         reload: &Reload,
         upgrades: &Upgrades,
-        mut handed: mpsc::Receiver<Vec<SocketAddr>>,
+        mut handed: mpsc::Receiver<Vec<Address>>,
     ) -> End {
         let start = || -> Reloading {
             let reload = reload.clone();

@@ -4,7 +4,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -14,10 +13,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use pointsman_config::plan::Address;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::house::House;
+use super::operators::Operators;
 use super::{RunArgs, notify, room};
 use crate::audit::Record;
 use crate::world::legacy::Legacy;
@@ -80,7 +81,7 @@ pub(super) fn program() -> OsString {
 impl Upgrades {
     /// Listens for requests from the call on. Sends the addresses that the new process has taken, once, when this one has
     /// to leave.
-    pub(super) fn start(parts: Parts) -> (Self, mpsc::Receiver<Vec<SocketAddr>>) {
+    pub(super) fn start(parts: Parts) -> (Self, mpsc::Receiver<Vec<Address>>) {
         let (wanted, wants) = mpsc::channel(1);
         let (handed, over) = mpsc::channel(1);
         let child = Arc::new(Mutex::new(Heirs::default()));
@@ -124,7 +125,7 @@ impl Office {
         self,
         desk: io::Result<UnixListener>,
         mut wants: mpsc::Receiver<Request>,
-        handed: mpsc::Sender<Vec<SocketAddr>>,
+        handed: mpsc::Sender<Vec<Address>>,
     ) {
         let desk = desk.and_then(tokio::net::UnixListener::from_std);
         if let Err(error) = &desk {
@@ -160,7 +161,7 @@ impl Office {
         }
     }
 
-    async fn only_signals(self, mut wants: mpsc::Receiver<Request>, handed: mpsc::Sender<Vec<SocketAddr>>) {
+    async fn only_signals(self, mut wants: mpsc::Receiver<Request>, handed: mpsc::Sender<Vec<Address>>) {
         while let Some(request) = wants.recv().await {
             let asked = Asked { by: SIGNAL.into(), request };
             if let (_, Some(taken)) = self.upgrade(&asked).await {
@@ -171,7 +172,7 @@ impl Office {
     }
 
     /// From the start of the new process to its first request, or back.
-    async fn upgrade(&self, asked: &Asked) -> (Outcome, Option<Vec<SocketAddr>>) {
+    async fn upgrade(&self, asked: &Asked) -> (Outcome, Option<Vec<Address>>) {
         let mut given = Given::default();
         let before = std::process::id();
         match self.hand_over(asked, &mut given).await {
@@ -198,7 +199,7 @@ impl Office {
     }
 
     /// The words of the protocol, in their order. Blocks this thread while it waits; nothing else runs on it.
-    async fn hand_over(&self, asked: &Asked, given: &mut Given) -> Result<Vec<SocketAddr>, String> {
+    async fn hand_over(&self, asked: &Asked, given: &mut Given) -> Result<Vec<Address>, String> {
         let request = &asked.request;
         // Written down by the new process, or by this one if there is none; here, too, nothing begins that cannot be.
         self.parts.house.audit.room().await.map_err(|error| error.to_string())?;
@@ -254,18 +255,23 @@ impl Office {
 
     fn offer(&self, channel: &mut Channel, asked_by: &str) -> io::Result<()> {
         let doors = self.parts.house.workers.lend()?;
-        let places =
-            doors.iter().map(|lent| Place { asked: lent.asked, address: lent.address, sockets: lent.sockets.len() });
-        let admin = match &self.parts.house.admin {
-            Some((asked, socket)) => Some(Place { asked: *asked, address: socket.local_addr()?, sockets: 1 }),
-            None => None,
-        };
+        let places = doors.iter().map(|lent| Place {
+            asked: lent.asked.clone(),
+            address: lent.address.clone(),
+            sockets: lent.sockets.len(),
+        });
+        let operators = self.parts.house.admin.as_ref();
+        let admin = operators.map(|Operators { asked, address, .. }| Place {
+            asked: asked.clone(),
+            address: address.clone(),
+            sockets: 1,
+        });
         let ready = self.parts.house.ready.is_ready();
         let registry = std::path::absolute(&self.parts.house.folder)?;
         let asked_by = asked_by.to_owned();
         channel.send(&ToHeir::Offer(Offer { doors: places.collect(), admin, registry, ready, asked_by }))?;
         let mut sockets: Vec<BorrowedFd<'_>> = doors.iter().flat_map(|lent| &lent.sockets).map(AsFd::as_fd).collect();
-        sockets.extend(self.parts.house.admin.as_ref().map(|(_, socket)| socket.as_fd()));
+        sockets.extend(operators.map(|operators| operators.socket.as_fd()));
         channel.give(&sockets)
     }
 

@@ -24,7 +24,7 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// Which proxy to ask.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Target {
-    /// The proxy's admin API: IP:PORT, or https://HOST:PORT [default: 127.0.0.1:9901, or the `admin` of -c FILE]
+    /// The proxy's admin API: IP:PORT, https://HOST:PORT or unix:PATH [default: 127.0.0.1:9901, or the `admin` of -c FILE]
     #[arg(long, value_name = "WHERE", global = true)]
     admin: Option<Place>,
     /// The configuration of the proxy; its `admin` says where to ask.
@@ -66,7 +66,7 @@ impl fmt::Display for Failure {
                 f,
                 "error: no proxy answers at {place}: {cause}\n  help: is `pointsman run` running, with `admin: {{ address: \
                  {} }}`? --admin or -c FILE names another address",
-                place.authority()
+                place.address()
             ),
             Self::Refused { status, problem } => {
                 let text = |name: &str| problem[name].as_str().unwrap_or_default();
@@ -90,7 +90,7 @@ impl Target {
         };
         let place = match (&self.admin, &admin) {
             (Some(place), _) => place.clone(),
-            (None, Some(admin)) => Place::of(admin.address, admin.tls.is_some()),
+            (None, Some(admin)) => Place::of(&admin.address, admin.tls.is_some()),
             (None, None) => USUAL.parse().map_err(Failure::Config)?,
         };
         let token = match &self.token_file {

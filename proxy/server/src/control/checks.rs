@@ -4,14 +4,13 @@
 //! checks a second of nodes that are well cost it nothing.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use pointsman_config::plan::HealthCheck;
 use pointsman_core::cluster::health::{Health, News};
-use pointsman_core::cluster::node::Incarnation;
+use pointsman_core::cluster::node::{Address, Incarnation};
 use rand::Rng;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -29,7 +28,7 @@ pub(super) struct Target {
     pub(super) service: Arc<str>,
     pub(super) node: Arc<str>,
     pub(super) incarnation: Incarnation,
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     pub(super) check: Arc<HealthCheck>,
     /// What is known of it already.
     pub(super) up: Option<bool>,

@@ -102,7 +102,7 @@ impl Service {
         };
         let known = |entry: &Entry| {
             let spec = &entry.node().spec;
-            Some((spec.id.clone(), Known { address: spec.address, up: told(entry)? }))
+            Some((spec.id.clone(), Known { address: spec.address.clone(), up: told(entry)? }))
         };
         // The turn is not known here; whoever asked knows it.
         Left { turn: 0, nodes: self.roster.entries().filter_map(known).collect() }
@@ -111,7 +111,7 @@ impl Service {
     /// Takes over what the process before this one knew of nodes that nobody has checked here.
     pub(super) fn inherit(&mut self, left: &Left) {
         for (id, known) in &left.nodes {
-            self.roster.inherit(id, known.address, known.up);
+            self.roster.inherit(id, &known.address, known.up);
         }
     }
 

@@ -6,15 +6,15 @@
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_config::certificates;
-use pointsman_config::plan::{HealthCheck, NodeTls, Probe};
+use pointsman_config::plan::{Address, HealthCheck, NodeTls, Probe};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -40,7 +40,7 @@ type Failed = Cow<'static, str>;
 
 /// How one node is asked, prepared once.
 pub(super) struct Prober {
-    address: SocketAddr,
+    address: Address,
     timeout: Duration,
     question: Question,
     tls: Option<Secure>,
@@ -67,12 +67,12 @@ struct Secure {
 }
 
 impl Prober {
-    pub(super) fn new(address: SocketAddr, check: &HealthCheck) -> Self {
+    pub(super) fn new(address: Address, check: &HealthCheck) -> Self {
         let question = match &check.probe {
             Probe::Tcp => Question::Nothing,
             Probe::Grpc { service } => Question::Grpc(service.clone()),
             Probe::Http { path, expect, host, headers } => {
-                let host = host.clone().unwrap_or_else(|| address.to_string());
+                let host = host.clone().unwrap_or_else(|| address.authority().to_string());
                 let mut request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
                 if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
                     request.push_str("User-Agent: pointsman-check\r\n");
@@ -85,7 +85,7 @@ impl Prober {
             }
         };
         let tls = check.tls.clone().map(|plan| {
-            let name = plan.server_name.clone().unwrap_or_else(|| address.ip().to_string());
+            let name = plan.server_name.clone().unwrap_or_else(|| address.certified_name());
             Secure { plan, name, http2: matches!(question, Question::Grpc(_)), connector: None }
         });
         Self { address, timeout: check.timeout, question, tls }
@@ -94,35 +94,57 @@ impl Prober {
     /// Asks once; takes no longer than the timeout.
     pub(super) async fn probe(&mut self) -> Outcome {
         let deadline = Instant::now() + self.timeout;
-        let mut stream = match timeout_at(deadline, TcpStream::connect(self.address)).await {
+        match self.address.clone() {
+            Address::Ip(address) => {
+                let connect = async {
+                    let stream = TcpStream::connect(address).await?;
+                    // Where the node's port is one that the system also gives to clients, a connection to nobody can
+                    // end up with itself (RFC 9293, simultaneous open).
+                    let itself = stream.local_addr().is_ok_and(|own| own == address);
+                    if itself { Err(ErrorKind::ConnectionRefused.into()) } else { Ok(stream) }
+                };
+                let connected = timeout_at(deadline, connect).await;
+                self.ask_within(deadline, connected).await
+            }
+            Address::Unix(path) => {
+                let connected = timeout_at(deadline, UnixStream::connect(path)).await;
+                self.ask_within(deadline, connected).await
+            }
+        }
+    }
+
+    /// Asks over what was connected, if it was in time.
+    async fn ask_within<S>(&mut self, deadline: Instant, connected: Result<io::Result<S>, Elapsed>) -> Outcome
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let stream = match connected {
             Err(_) => return Outcome::Failed(format!("no connection within {:?}", self.timeout).into()),
             Ok(Err(error)) if is_ours(&error) => return Outcome::Unable(error.to_string()),
             Ok(Err(error)) => return Outcome::Failed(error.kind().to_string().into()),
             Ok(Ok(stream)) => stream,
         };
-        // Where the node's port is one that the system also gives to clients, a connection to nobody can end up with
-        // itself (RFC 9293, simultaneous open).
-        if stream.local_addr().is_ok_and(|own| own == self.address) {
-            return Outcome::Failed(ErrorKind::ConnectionRefused.to_string().into());
-        }
-        let asked = async {
-            match (&self.question, &mut self.tls) {
-                (Question::Nothing, _) => Ok(()),
-                (Question::Http(request, expect), None) => expected(status(&mut stream, request).await?, expect),
-                (Question::Http(request, expect), Some(tls)) => {
-                    expected(status(&mut tls.shake(stream).await?, request).await?, expect)
-                }
-                (Question::Grpc(service), None) => grpc::ask(stream, service, &self.address.to_string(), "http").await,
-                (Question::Grpc(service), Some(tls)) => {
-                    let name = tls.name.clone();
-                    grpc::ask(tls.shake(stream).await?, service, &name, "https").await
-                }
-            }
-        };
-        match timeout_at(deadline, asked).await {
+        match timeout_at(deadline, self.ask(stream)).await {
             Err(_) => Outcome::Failed(format!("connected, but no response head within {:?}", self.timeout).into()),
             Ok(Err(reason)) => Outcome::Failed(reason),
             Ok(Ok(())) => Outcome::Passed,
+        }
+    }
+
+    async fn ask(&mut self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Failed> {
+        match (&self.question, &mut self.tls) {
+            (Question::Nothing, _) => Ok(()),
+            (Question::Http(request, expect), None) => expected(status(&mut stream, request).await?, expect),
+            (Question::Http(request, expect), Some(tls)) => {
+                expected(status(&mut tls.shake(stream).await?, request).await?, expect)
+            }
+            (Question::Grpc(service), None) => {
+                grpc::ask(stream, service, &self.address.authority().to_string(), "http").await
+            }
+            (Question::Grpc(service), Some(tls)) => {
+                let name = tls.name.clone();
+                grpc::ask(tls.shake(stream).await?, service, &name, "https").await
+            }
         }
     }
 }
@@ -135,7 +157,7 @@ fn expected(status: u16, expect: &[(u16, u16)]) -> Result<(), Failed> {
 }
 
 impl Secure {
-    async fn shake(&mut self, stream: TcpStream) -> Result<TlsStream<TcpStream>, Failed> {
+    async fn shake<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: S) -> Result<TlsStream<S>, Failed> {
         let connector = match self.connector.take() {
             Some(connector) => connector,
             None => match certificates::client(&self.plan) {

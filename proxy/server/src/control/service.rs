@@ -206,7 +206,7 @@ impl Service {
             service: Arc::clone(&self.name),
             node: id.into(),
             incarnation,
-            address: entry.node().spec.address,
+            address: entry.node().spec.address.clone(),
             check: Arc::clone(&check),
             up,
             pulse: Arc::clone(&pulse),

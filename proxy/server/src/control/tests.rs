@@ -109,7 +109,14 @@ fn ids(membership: &Membership) -> Vec<&str> {
 
 fn spec(id: &str, ordinal: u64, address: SocketAddr) -> NodeSpec {
     let ordinal = (ordinal > 0).then_some(ordinal);
-    NodeSpec { id: id.into(), ordinal, address, weight: 1, zone: String::new(), labels: BTreeMap::new() }
+    NodeSpec {
+        id: id.into(),
+        ordinal,
+        address: address.into(),
+        weight: 1,
+        zone: String::new(),
+        labels: BTreeMap::new(),
+    }
 }
 
 fn static_node(id: &str, ordinal: u64, address: SocketAddr) -> plan::StaticNode {

@@ -253,7 +253,7 @@ fn expected(node: &plan::StaticNode) -> Member {
     let spec = NodeSpec {
         id: node.id.clone(),
         ordinal: node.ordinal,
-        address: node.address,
+        address: node.address.clone(),
         weight: node.weight,
         zone: node.zone.clone(),
         labels: node.labels.clone(),

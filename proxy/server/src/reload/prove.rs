@@ -36,7 +36,7 @@ pub(super) fn whole(source: &Source, message: String, help: &str) -> Problems {
 pub(super) fn address(source: &Source, plan: &Plan, said: &str) -> Problems {
     let named = plan.listeners.iter().find(|listener| said.contains(&listener.address.to_string()));
     let mark = named.map_or(Mark::default(), |listener| listener.mark);
-    let hint = "another process may hold it: `ss -ltnp` shows which";
+    let hint = "another process may hold it: `ss -lxtnp` shows which";
     Problems::from(vec![source.problem(mark, said).help(hint)])
 }
 
@@ -45,7 +45,7 @@ pub(super) fn warn_of_what_waits_for_a_restart(before: &Plan, now: &Plan) {
     for (key, same) in [
         ("registry", before.registry == now.registry),
         ("user", before.run_as == now.run_as),
-        ("admin.address", admin(before, |admin| admin.address) == admin(now, |admin| admin.address)),
+        ("admin.address", admin(before, |admin| admin.address.clone()) == admin(now, |admin| admin.address.clone())),
         ("admin.audit", admin(before, |admin| admin.audit.clone()) == admin(now, |admin| admin.audit.clone())),
     ] {
         if !same {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pingora_core::apps::ServerApp;
 use pingora_proxy::HttpProxy;
+use pointsman_config::plan::Address;
 use pointsman_lane::hand_over::HandOver;
 use pointsman_lane::{Ended, Lane, Peer, Stream};
 use tokio::net::TcpStream;
@@ -15,7 +16,7 @@ use super::express::Express;
 use super::frames::Cause;
 use super::gateway::Gateway;
 use super::manner::{Manner, Manners};
-use super::remark::Remarks;
+use super::remark::{Remarks, named};
 use super::stream::ClientStream;
 use super::tls::{self, Secure};
 use super::{Shared, announced, http2, reserve};
@@ -61,10 +62,10 @@ impl Counted {
     }
 
     /// Its handshake failed.
-    fn not_secure(&self, client: SocketAddr, why: &'static str) {
+    fn not_secure(&self, client: Option<SocketAddr>, why: &'static str) {
         // Whoever only looks whether somebody listens goes away, too.
         if why != "gone" {
-            HANDSHAKES.warn(format_args!("{client}: its TLS handshake failed: {}", tls::sentence(why)));
+            HANDSHAKES.warn(format_args!("{}: its TLS handshake failed: {}", named(client), tls::sentence(why)));
         }
         self.shared.metrics.tls().handshake(why);
     }
@@ -78,7 +79,8 @@ impl Drop for Counted {
 
 struct Arrival {
     socket: TcpStream,
-    client: SocketAddr,
+    /// `None`: over a Unix socket.
+    client: Option<SocketAddr>,
     counted: Counted,
     proxy: Arc<HttpProxy<Gateway>>,
     express: Express,
@@ -86,8 +88,11 @@ struct Arrival {
 }
 
 /// Carries a connection accepted at this address of ours.
-pub(super) fn carry(socket: TcpStream, client: SocketAddr, address: SocketAddr, welcome: &Welcome) {
-    if let Err(error) = socket.set_nodelay(true) {
+pub(super) fn carry(socket: TcpStream, client: Option<SocketAddr>, address: &Address, welcome: &Welcome) {
+    // A Unix socket holds nothing back.
+    if let Some(client) = client
+        && let Err(error) = socket.set_nodelay(true)
+    {
         // The client is gone already.
         log::debug!("{client}: {error}");
         return;
@@ -108,10 +113,10 @@ pub(super) fn carry(socket: TcpStream, client: SocketAddr, address: SocketAddr, 
         stopping: welcome.stopping.clone(),
     };
     // Asked at each connection, since a reload may change it without touching the socket.
-    let manner = welcome.manners.borrow().listeners.get(&address).cloned();
+    let manner = welcome.manners.borrow().listeners.get(address).cloned();
     match manner {
         Some(manner) => tokio::spawn(arrival.go_on(manner)),
-        None => tokio::spawn(arrival.wait(address, welcome.manners.clone())),
+        None => tokio::spawn(arrival.wait(address.clone(), welcome.manners.clone())),
     };
 }
 
@@ -125,7 +130,7 @@ fn turn_away(socket: TcpStream, address: SocketAddr, welcome: &Welcome) {
 
 impl Arrival {
     /// The socket is open, the configuration that names it not yet live: in clear or not, nobody can say.
-    async fn wait(self, address: SocketAddr, mut manners: watch::Receiver<Arc<Manners>>) {
+    async fn wait(self, address: Address, mut manners: watch::Receiver<Arc<Manners>>) {
         let live =
             tokio::time::timeout(LIVE, manners.wait_for(|manners| manners.listeners.contains_key(&address))).await;
         let manner = live.ok().and_then(Result::ok).and_then(|manners| manners.listeners.get(&address).cloned());
@@ -145,7 +150,8 @@ impl Arrival {
                 Err(why) => return counted.shared.metrics.clients().refused(why),
             }
         }
-        let _place = match manner.gate.enter(client.ip(), manner.trusts(client.ip()), &manner.limits) {
+        let ip = client.map(|client| client.ip());
+        let _place = match manner.gate.enter(ip, manner.trusts(ip), &manner.limits) {
             Ok(place) => place,
             Err(bound) => return counted.shared.metrics.clients().refused(bound),
         };
@@ -191,7 +197,7 @@ impl Arrival {
         if let Some(cause) = http2::carry(&proxy, stream, &limits, stopping, malformed).await {
             counted.shared.metrics.clients().http2_closed(cause.label());
             if cause != Cause::Idle {
-                let (client, why) = (peer.address, cause.sentence());
+                let (client, why) = (named(peer.address), cause.sentence());
                 HTTP2.warn(format_args!("{client}: its HTTP/2 connection is closed: {why}"));
             }
         }
@@ -199,13 +205,17 @@ impl Arrival {
 }
 
 /// Whom a trusted proxy passes on. The error is why nobody is let in, as metrics name it.
-async fn announced(socket: &mut TcpStream, peer: SocketAddr, manner: &Manner) -> Result<SocketAddr, &'static str> {
-    if !manner.trusts(peer.ip()) {
+async fn announced(
+    socket: &mut TcpStream,
+    peer: Option<SocketAddr>,
+    manner: &Manner,
+) -> Result<Option<SocketAddr>, &'static str> {
+    if !manner.trusts(peer.map(|peer| peer.ip())) {
         return Err("untrusted");
     }
     let told = tokio::time::timeout(manner.options.head_timeout, announced::read(socket)).await;
     match told {
-        Ok(Ok(told)) => Ok(told.unwrap_or(peer)),
+        Ok(Ok(told)) => Ok(told.or(peer)),
         Ok(Err(announced::Malformed)) | Err(_) => Err("proxy-header"),
     }
 }

@@ -1,13 +1,12 @@
 //! How the nodes of a service are spoken to by pingora, over TLS and in clear.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pingora_core::protocols::tls::CaType;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 use pointsman_config::certificates::Trust;
-use pointsman_config::plan::{Protocol, Timeouts};
+use pointsman_config::plan::{Address, Protocol, Timeouts};
 use tokio::sync::watch;
 
 use super::http2;
@@ -35,13 +34,21 @@ impl Behind {
     }
 
     /// A node at this address. The name is never empty, or nothing would be verified.
-    pub(super) fn peer(&self, address: SocketAddr) -> HttpPeer {
-        let name = self.name.clone().unwrap_or_else(|| address.ip().to_string());
-        let mut peer = HttpPeer::new(address, true, name);
+    pub(super) fn peer(&self, address: &Address) -> Option<HttpPeer> {
+        let name = self.name.clone().unwrap_or_else(|| address.certified_name());
+        let mut peer = at(address, true, name)?;
         peer.options.ca = Some(Arc::clone(&self.authorities));
         peer.client_cert_key.clone_from(&self.own);
         peer.group_key = self.generation;
-        peer
+        Some(peer)
+    }
+}
+
+/// `None`: a path that is none, which no address has.
+fn at(address: &Address, tls: bool, name: String) -> Option<HttpPeer> {
+    match address {
+        Address::Ip(address) => Some(HttpPeer::new(*address, tls, name)),
+        Address::Unix(path) => HttpPeer::new_uds(path.to_str()?, tls, name).ok(),
     }
 }
 
@@ -60,13 +67,13 @@ pub(super) fn peer(trip: &Trip, behind: Option<Arc<Behind>>) -> Option<HttpPeer>
     let (service, node) = (trip.service()?, trip.node()?);
     let Timeouts { connect, idle, response } = trip.timeouts(service);
     let mut peer = match (&service.plan.tls, behind) {
-        (None, _) => HttpPeer::new(node.spec.address, false, String::new()),
-        (Some(_), Some(behind)) => behind.peer(node.spec.address),
+        (None, _) => at(&node.spec.address, false, String::new())?,
+        (Some(_), Some(behind)) => behind.peer(&node.spec.address)?,
         // Nothing is sent to a node that cannot be verified.
         (Some(_), None) => return None,
     };
     peer.options.connection_timeout = Some(connect);
-    // TCP and TLS together.
+    // Connection and handshake together.
     peer.options.total_connection_timeout = service.plan.tls.as_ref().map(|_| connect);
     peer.options.idle_timeout = Some(idle);
     // A node that does not take the request's body. Silence of the node is bounded by `deadline`.

@@ -1,16 +1,18 @@
 //! One address on which requests are accepted: listening sockets, the same number for each worker.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
+use pointsman_config::plan::{Address, Listener};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 
 use super::sockets::Lent;
 use super::worker::{Order, Orders};
+use crate::listening::SocketFile;
 
 /// Connections that the kernel holds until a worker accepts them; a burst of reconnects after a reload is about this.
 const BACKLOG: i32 = 4096;
@@ -20,8 +22,10 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// An open address. When it is closed or dropped, workers accept whom the kernel has let in already, and close.
 pub(super) struct Door {
-    asked: SocketAddr,
-    address: SocketAddr,
+    asked: Address,
+    address: Address,
+    /// Of a Unix socket. Dropped before the sockets: who finds no file does not wait for an answer.
+    file: Option<SocketFile>,
     /// One a socket.
     shares: Vec<mpsc::UnboundedSender<Ask>>,
     /// Ends when the last worker has closed its socket.
@@ -38,41 +42,60 @@ pub(super) enum Ask {
 
 /// Sockets bound and listening, not yet accepted on.
 pub(super) struct Bound {
-    asked: SocketAddr,
-    address: SocketAddr,
-    sockets: Vec<TcpListener>,
+    asked: Address,
+    address: Address,
+    sockets: Vec<OwnedFd>,
+    file: Option<SocketFile>,
 }
 
 /// What a worker needs to accept on one socket.
 pub(super) struct Share {
     /// The address in use.
-    pub(super) address: SocketAddr,
-    pub(super) socket: TcpListener,
+    pub(super) address: Address,
+    pub(super) socket: OwnedFd,
     pub(super) asks: mpsc::UnboundedReceiver<Ask>,
     /// Dropped with the socket.
     pub(super) closed: std_mpsc::Sender<()>,
 }
 
-/// Binds `workers` sockets to one address; port 0 gives all of them the same free port.
-pub(super) fn bind(asked: SocketAddr, workers: usize) -> io::Result<Bound> {
+/// Binds `workers` sockets to one address; port 0 gives all of them the same free port. In the file system one socket has
+/// the name, and each worker accepts on a descriptor of its own of that.
+pub(super) fn bind(listener: &Listener, workers: usize) -> io::Result<Bound> {
+    let asked = &listener.address;
     let named = named(asked);
-    // Without SO_REUSEPORT, or a second proxy of the same user would be let in and take every other connection.
-    let probe = socket(asked, false).map_err(&named)?;
-    let address = probe.local_addr().map_err(&named)?.as_socket().unwrap_or(asked);
-    drop(probe);
-    let sockets: io::Result<_> = (0..workers).map(|_| sibling(asked, address)).collect();
-    Ok(Bound::new(asked, address, sockets?))
+    match asked {
+        Address::Ip(ip) => {
+            // Without SO_REUSEPORT, or a second proxy of the same user would be let in and take every other connection.
+            let probe = socket(*ip, false).map_err(&named)?;
+            let address = probe.local_addr().map_err(&named)?.as_socket().unwrap_or(*ip);
+            drop(probe);
+            let sockets: io::Result<_> = (0..workers).map(|_| sibling(asked, address)).collect();
+            Ok(Bound::new(asked.clone(), address.into(), sockets?, None))
+        }
+        Address::Unix(path) => {
+            let (file, socket) = SocketFile::bind(path, listener.mode(), BACKLOG).map_err(&named)?;
+            let sockets = duplicates(&socket, workers).map_err(&named)?;
+            Ok(Bound::new(asked.clone(), asked.clone(), sockets, Some(file)))
+        }
+    }
 }
 
 /// One more socket at an address in use.
-pub(super) fn sibling(asked: SocketAddr, address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn sibling(asked: &Address, address: SocketAddr) -> io::Result<OwnedFd> {
     let named = named(asked);
     let socket = socket(address, true).map_err(&named)?;
     socket.listen(BACKLOG).map_err(&named)?;
     Ok(socket.into())
 }
 
-fn named(asked: SocketAddr) -> impl Fn(io::Error) -> io::Error {
+/// As many descriptors of one socket. Each worker is woken by a connection, and one of them gets it: where Unix sockets
+/// are used, few connections carry much.
+pub(super) fn duplicates(socket: &OwnedFd, workers: usize) -> io::Result<Vec<OwnedFd>> {
+    (0..workers).map(|_| socket.try_clone()).collect()
+}
+
+fn named(asked: &Address) -> impl Fn(io::Error) -> io::Error {
+    let asked = asked.clone();
     move |error| io::Error::new(error.kind(), format!("cannot listen on {asked}: {error}"))
 }
 
@@ -91,8 +114,8 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 }
 
 impl Bound {
-    pub(super) fn new(asked: SocketAddr, address: SocketAddr, sockets: Vec<TcpListener>) -> Self {
-        Self { asked, address, sockets }
+    pub(super) fn new(asked: Address, address: Address, sockets: Vec<OwnedFd>, file: Option<SocketFile>) -> Self {
+        Self { asked, address, sockets, file }
     }
 
     /// Hands each worker its sockets.
@@ -101,25 +124,37 @@ impl Bound {
         let mut shares = Vec::new();
         for (socket, orders) in self.sockets.into_iter().zip(workers.iter().cycle()) {
             let (asks, asked) = mpsc::unbounded_channel();
-            let share = Share { address: self.address, socket, asks: asked, closed: closed.clone() };
+            let share = Share { address: self.address.clone(), socket, asks: asked, closed: closed.clone() };
             if orders.send(Order::Accept(share)).is_err() {
                 log::error!("a worker has ended and accepts nothing on {}", self.address);
             }
             shares.push(asks);
         }
-        Door { asked: self.asked, address: self.address, shares, closed: all_closed }
+        Door { asked: self.asked, address: self.address, file: self.file, shares, closed: all_closed }
     }
 }
 
 impl Door {
     /// The address in use.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    pub(super) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Whether it is what was asked for: the same words, or the same place.
-    pub(super) fn answers_to(&self, asked: SocketAddr) -> bool {
-        self.asked == asked || self.address == asked
+    pub(super) fn answers_to(&self, asked: &Address) -> bool {
+        self.asked == *asked || self.address == *asked
+    }
+
+    /// Lets in from now on whom this mode lets in, where it is one in the file system.
+    pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.set_mode(mode)).map_err(named(&self.asked))
+    }
+
+    /// What another process has bound is this one's to remove from now on.
+    pub(super) fn take_over(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.take_over();
+        }
     }
 
     /// Other descriptors of the same sockets, for another process.
@@ -132,11 +167,14 @@ impl Door {
         drop(lend);
         let next = || lent.recv_timeout(CLOSING).map_err(|_| io::Error::other("a worker does not give its sockets"))?;
         let sockets = self.shares.iter().map(|_| next()).collect::<io::Result<_>>()?;
-        Ok(Lent { asked: self.asked, address: self.address, sockets })
+        Ok(Lent { asked: self.asked.clone(), address: self.address.clone(), sockets })
     }
 
     /// Stops accepting, without closing on those whom the kernel has let in: another process holds the same sockets.
-    pub(super) fn leave(self) {
+    pub(super) fn leave(mut self) {
+        if let Some(file) = self.file.take() {
+            file.leave();
+        }
         for share in &self.shares {
             // As above.
             let _ = share.send(Ask::Leave);
@@ -146,6 +184,7 @@ impl Door {
 
     /// Accepts whom the kernel has let in, then no more; returns when the sockets are closed.
     pub(super) fn close(self) {
+        drop(self.file);
         drop(self.shares);
         if matches!(self.closed.recv_timeout(CLOSING), Err(std_mpsc::RecvTimeoutError::Timeout)) {
             log::warn!("a worker has not yet closed its socket on {}", self.address);

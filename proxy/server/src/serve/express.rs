@@ -100,7 +100,7 @@ impl Traffic for Express {
         worker.unrouted.request(page.status, Duration::ZERO);
         worker.unrouted.refused(label(why));
         if worker.shared.log.on() {
-            let client = Some(peer.address.ip().to_canonical());
+            let client = peer.address.map(|address| address.ip().to_canonical());
             let asked = Asked { client, subject: peer.subject.as_deref(), method: "-", path: "-" };
             let sent = Sent { status: page.status, bytes: page.body.len() as u64, error: Some(flaw.label()) };
             let books = line(SystemTime::now(), &asked, &sent);
@@ -379,7 +379,7 @@ impl Errand {
         upstream: Option<Duration>,
         refused: Option<&'static str>,
     ) {
-        let client = Some(self.origin.client);
+        let client = self.origin.client;
         let asked = Asked { client, subject: facts.subject(), method: facts.method(), path: facts.path() };
         let cut = matches!(receipt.ending, Ending::ClientGone | Ending::CutOff | Ending::Rejected);
         let error = cut.then(|| receipt.ending.label());

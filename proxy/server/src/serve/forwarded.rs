@@ -32,7 +32,7 @@ const REAL: &str = "x-real-ip";
 /// A request of the lane with the client that is behind its peer.
 pub(super) struct Seen<'a> {
     pub(super) facts: &'a Facts<'a>,
-    pub(super) client: IpAddr,
+    pub(super) client: Option<IpAddr>,
 }
 
 impl RequestFacts for Seen<'_> {
@@ -57,7 +57,7 @@ impl RequestFacts for Seen<'_> {
     }
 
     fn client(&self) -> Option<IpAddr> {
-        Some(self.client)
+        self.client
     }
 
     fn tls_subject(&self) -> Option<&str> {
@@ -67,7 +67,7 @@ impl RequestFacts for Seen<'_> {
 
 /// Whom a request of the lane comes from.
 pub(super) fn origin(world: &crate::world::World, facts: &Facts<'_>) -> Origin {
-    let (trusted, peer) = (&world.plan.trusted_proxies, facts.peer().ip());
+    let (trusted, peer) = (&world.plan.trusted_proxies, facts.peer());
     match world.plan.trusted_header {
         TrustedHeader::XForwardedFor => Origin::of(trusted, peer, facts.values(FOR)),
         TrustedHeader::Forwarded => Origin::of_forwarded(trusted, peer, facts.values(FORWARDED)),
@@ -75,7 +75,7 @@ pub(super) fn origin(world: &crate::world::World, facts: &Facts<'_>) -> Origin {
 }
 
 /// Whom a request that pingora carries comes from.
-pub(super) fn origin_of(world: &crate::world::World, session: &Session, peer: IpAddr) -> Origin {
+pub(super) fn origin_of(world: &crate::world::World, session: &Session, peer: Option<IpAddr>) -> Origin {
     let values = |name| session.req_header().headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
     match world.plan.trusted_header {
         TrustedHeader::XForwardedFor => Origin::of(&world.plan.trusted_proxies, peer, values(FOR)),
@@ -109,10 +109,14 @@ pub(super) fn write_lines(fields: ForwardedHeaders, origin: &Origin, facts: &Fac
     // Nearly every client is a stranger, and then nothing is looked for.
     let before = |name| origin.trusted.then(|| facts.values(name)).into_iter().flatten();
     let told = Told { peer: origin.peer, proto: scheme(facts.is_secure()), host: facts.authority().as_bytes() };
+    let start = out.len();
     if fields.tell(Field::For) {
         out.extend_from_slice(b"x-forwarded-for: ");
-        told.write_for(before(FOR), out);
-        out.extend_from_slice(b"\r\n");
+        if told.write_for(before(FOR), out) {
+            out.extend_from_slice(b"\r\n");
+        } else {
+            out.truncate(start);
+        }
     }
     if fields.tell(Field::Proto) {
         out.extend_from_slice(b"x-forwarded-proto: ");
@@ -150,8 +154,9 @@ pub(super) fn introduce(
     let before = |name| came.headers.get_all(name).iter().map(http::HeaderValue::as_bytes).filter(|_| origin.trusted);
     let mut value = Vec::new();
     if fields.tell(Field::For) {
-        told.write_for(before(FOR), &mut value);
-        request.insert_header(FOR, std::mem::take(&mut value))?;
+        if told.write_for(before(FOR), &mut value) {
+            request.insert_header(FOR, std::mem::take(&mut value))?;
+        }
     }
     if fields.tell(Field::Proto) {
         told.write_proto(before(PROTO), &mut value);
@@ -177,17 +182,23 @@ fn scheme(secure: bool) -> &'static str {
 
 /// What this proxy itself sees.
 struct Told<'a> {
-    peer: IpAddr,
+    /// `None`: over a Unix socket.
+    peer: Option<IpAddr>,
     proto: &'static str,
     /// Host and port as the request names them.
     host: &'a [u8],
 }
 
 impl Told<'_> {
-    /// One line, since not every node joins several.
-    fn write_for<'v>(&self, before: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) {
+    /// One line, since not every node joins several. A peer without an address adds nothing; whether anything was written.
+    fn write_for<'v>(&self, before: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
         join(before, out);
-        write_address(self.peer, out);
+        match self.peer {
+            Some(peer) => write_address(peer, out),
+            None => out.truncate(start.max(out.len().saturating_sub(BETWEEN.len()))),
+        }
+        out.len() > start
     }
 
     /// What the client spoke to the first proxy.
@@ -206,12 +217,15 @@ impl Told<'_> {
     fn write_forwarded<'v>(&self, before: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) {
         join(before, out);
         out.extend_from_slice(b"for=");
-        if self.peer.is_ipv6() {
-            out.extend_from_slice(b"\"[");
-            write_address(self.peer, out);
-            out.extend_from_slice(b"]\"");
-        } else {
-            write_address(self.peer, out);
+        match self.peer {
+            Some(peer @ IpAddr::V6(_)) => {
+                out.extend_from_slice(b"\"[");
+                write_address(peer, out);
+                out.extend_from_slice(b"]\"");
+            }
+            Some(peer) => write_address(peer, out),
+            // RFC 7239 §6.2.
+            None => out.extend_from_slice(b"unknown"),
         }
         let quotable = |b: &u8| (b' '..=b'~').contains(b) && !matches!(b, b'"' | b'\\');
         if !self.host.is_empty() && self.host.iter().all(quotable) {
@@ -224,10 +238,13 @@ impl Told<'_> {
     }
 }
 
+/// What parts the members of a list (RFC 9110 §5.6.1).
+const BETWEEN: &[u8] = b", ";
+
 fn join<'v>(values: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) {
     for value in values.filter(|value| !value.is_empty()) {
         out.extend_from_slice(value);
-        out.extend_from_slice(b", ");
+        out.extend_from_slice(BETWEEN);
     }
 }
 
@@ -300,10 +317,28 @@ mod tests {
     }
 
     #[test]
+    fn who_has_no_address_adds_none() {
+        let line = |before: &[&str]| {
+            let mut out = b"x-forwarded-for: ".to_vec();
+            let told = Told { peer: None, proto: "http", host: b"a.b" };
+            told.write_for(before.iter().map(|value| value.as_bytes()), &mut out).then_some(())?;
+            String::from_utf8(out).ok()
+        };
+        assert_eq!(line(&[]), None);
+        assert_eq!(line(&[""]), None);
+        assert_eq!(line(&["192.0.2.1"]).as_deref(), Some("x-forwarded-for: 192.0.2.1"));
+        assert_eq!(
+            line(&["192.0.2.1, 10.0.0.1", "10.0.0.2"]).as_deref(),
+            Some("x-forwarded-for: 192.0.2.1, 10.0.0.1, 10.0.0.2")
+        );
+    }
+
+    #[test]
     fn an_element_is_written_so_that_it_can_be_read_again() {
         let element = |peer: &str, host: &str| {
+            let peer = (!peer.is_empty()).then(|| peer.parse().expect("an address"));
             let mut out = Vec::new();
-            let told = Told { peer: peer.parse().expect("an address"), proto: "http", host: host.as_bytes() };
+            let told = Told { peer, proto: "http", host: host.as_bytes() };
             told.write_forwarded([&b"for=1.1.1.1"[..], b""].into_iter(), &mut out);
             String::from_utf8(out).expect("text")
         };
@@ -312,6 +347,7 @@ mod tests {
             element("2001:db8::1", "[::1]:80"),
             "for=1.1.1.1, for=\"[2001:db8::1]\";host=\"[::1]:80\";proto=http"
         );
+        assert_eq!(element("", "a.b"), "for=1.1.1.1, for=unknown;host=\"a.b\";proto=http");
         assert_eq!(element("192.0.2.1", ""), "for=1.1.1.1, for=192.0.2.1;proto=http");
         assert_eq!(element("192.0.2.1", "a\"b"), "for=1.1.1.1, for=192.0.2.1;proto=http");
     }

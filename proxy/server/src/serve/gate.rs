@@ -32,11 +32,11 @@ impl Gate {
     /// reached, as metrics name it.
     pub(super) fn enter(
         self: &Arc<Self>,
-        from: IpAddr,
+        from: Option<IpAddr>,
         exempt: bool,
         limits: &ClientLimits,
     ) -> Result<Place, &'static str> {
-        let client = network(from);
+        let client = from.map_or(NOBODY, network);
         let mut inside = self.inside.lock();
         if limits.connections.is_some_and(|most| inside.all >= most) {
             return Err("all");
@@ -64,6 +64,9 @@ impl Drop for Place {
     }
 }
 
+/// Stands for all who come over a Unix socket: no network has this number.
+const NOBODY: u128 = 1;
+
 /// Who counts as one client: an IPv4 address, or the 64 bits that one subscriber of IPv6 is given at least (RFC 6177 §2).
 fn network(address: IpAddr) -> u128 {
     match address.to_canonical() {
@@ -78,7 +81,7 @@ mod tests {
 
     fn enter(gate: &Arc<Gate>, from: &str, exempt: bool) -> Result<Place, &'static str> {
         let limits = ClientLimits { connections: Some(5), connections_per_client: Some(2), ..ClientLimits::default() };
-        gate.enter(from.parse().expect("an address"), exempt, &limits)
+        gate.enter(from.parse().ok(), exempt, &limits)
     }
 
     #[test]
@@ -100,6 +103,15 @@ mod tests {
         let _two = ["2001:db8::1", "2001:db8::ffff:1"].map(|from| enter(&gate, from, false).expect("in"));
         assert_eq!(enter(&gate, "2001:db8:0:0:9::", false).expect_err("full"), "client");
         let _next = enter(&gate, "2001:db8:0:1::", false).expect("in");
+    }
+
+    #[test]
+    fn all_who_have_no_address_are_one_client() {
+        let gate = Arc::new(Gate::default());
+        let _two = [enter(&gate, "", false).expect("in"), enter(&gate, "", false).expect("in")];
+        assert_eq!(enter(&gate, "", false).expect_err("full"), "client");
+        let _others = [enter(&gate, "::1", false).expect("in"), enter(&gate, "0.0.0.1", false).expect("in")];
+        let _exempt = enter(&gate, "", true).expect("in");
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl ProxyHttp for Gateway {
         trip.id = identity::of(session.req_header());
         let peer = head::peer(session);
         let world = self.shared.world.load();
-        trip.origin = peer.map(|peer| forwarded::origin_of(&world, session, peer));
+        trip.origin = Some(forwarded::origin_of(&world, session, peer));
         trip.told = world.plan.forwarded_headers;
         drop(world);
         if let Some(flaw) =
@@ -216,7 +216,7 @@ impl ProxyHttp for Gateway {
             request.insert_header(identity::REQUEST_ID, &trip.id)?;
         }
         if let Some(node) = trip.node() {
-            head::mend(session, request, node.spec.address)?;
+            head::mend(session, request, &node.spec.address)?;
         }
         trip.ahead.on_request(request);
         course::on_request(trip, request)?;
@@ -380,7 +380,7 @@ impl ProxyHttp for Gateway {
             let (method, path) =
                 if guard::is_headless(session) { ("-", "-") } else { (request.method.as_str(), request.uri.path()) };
             let asked = Asked {
-                client: trip.origin.map(|origin| origin.client),
+                client: trip.origin.and_then(|origin| origin.client),
                 subject: guard::subject(session),
                 method,
                 path,

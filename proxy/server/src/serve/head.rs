@@ -1,11 +1,12 @@
 //! What routing may know of a request that pingora has read.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http::header;
 use pingora_error::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
+use pointsman_config::plan::Address;
 use pointsman_core::facts::{HeaderValue, RequestFacts, without_port};
 use pointsman_core::origin::Origin;
 use pointsman_lane::flaw::Flaw;
@@ -22,18 +23,18 @@ pub(super) struct Head<'s> {
 
 impl<'s> Head<'s> {
     pub(super) fn of(session: &'s Session, origin: Option<Origin>) -> Self {
-        let client = origin.map(|origin| origin.client);
+        let client = origin.and_then(|origin| origin.client);
         Self { head: session.req_header(), client, subject: guard::subject(session) }
     }
 
     /// Of a copy, which nodes see as it is.
     pub(super) fn copied(head: &'s RequestHeader, origin: Origin) -> Self {
-        Self { head, client: Some(origin.client), subject: None }
+        Self { head, client: origin.client, subject: None }
     }
 }
 
 /// What pingora leaves to be done to a request on its way to a node.
-pub(super) fn mend(session: &Session, request: &mut RequestHeader, node: SocketAddr) -> Result<()> {
+pub(super) fn mend(session: &Session, request: &mut RequestHeader, node: &Address) -> Result<()> {
     let disguised: Vec<_> =
         request.headers.keys().filter(|name| is_disguised(name.as_str().as_bytes())).cloned().collect();
     for name in disguised {
@@ -57,7 +58,7 @@ pub(super) fn mend(session: &Session, request: &mut RequestHeader, node: SocketA
     }
     // An HTTP/1.0 client need not name the host, but a node that is asked in HTTP/1.1 must be told one (RFC 9112 §3.2).
     if !request.headers.contains_key(header::HOST) && request.uri.authority().is_none() {
-        request.insert_header(header::HOST, node.to_string())?;
+        request.insert_header(header::HOST, node.authority().to_string())?;
     }
     Ok(())
 }
@@ -72,7 +73,7 @@ pub(super) fn over_bounds(session: &Session) -> Option<Flaw> {
     (!guard::has_room(session, length)).then_some(Flaw::BodyTooLarge)
 }
 
-/// The address of whoever holds the connection.
+/// The address of whoever holds the connection; `None` over a Unix socket.
 pub(super) fn peer(session: &Session) -> Option<IpAddr> {
     session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip)
 }

@@ -4,14 +4,14 @@
 //! match or has expired leaves what it would replace in force.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use pointsman_config::certificates::{self, Flaw, Identity, Trust};
-use pointsman_config::plan::{self, ClientLimits, Mark, Network, Plan};
+use pointsman_config::plan::{self, Address, ClientLimits, Mark, Network, Plan};
 use pointsman_config::{Problem, Source};
 use pointsman_lane::{Limits, Options};
 use rustls::RootCertStore;
@@ -40,8 +40,8 @@ pub(super) struct Manner {
 }
 
 impl Manner {
-    /// Whether an address is a proxy's that is trusted.
-    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether an address is a proxy's that is trusted; `None`: whoever comes over a Unix socket.
+    pub(super) fn trusts(&self, address: Option<IpAddr>) -> bool {
         self.trusted.iter().any(|network| network.contains(address))
     }
 
@@ -89,7 +89,7 @@ pub(super) fn judged_by(granted: &ClientLimits) -> Limits {
 #[derive(Default)]
 pub(super) struct Manners {
     /// By the address in use.
-    pub(super) listeners: HashMap<SocketAddr, Arc<Manner>>,
+    pub(super) listeners: HashMap<Address, Arc<Manner>>,
     /// Nodes that speak TLS, by service.
     pub(super) nodes: HashMap<String, Arc<Behind>>,
     /// How the operators' address is spoken to.
@@ -118,10 +118,10 @@ struct Held {
     identities: BTreeMap<(PathBuf, PathBuf), Arc<Identity>>,
     authorities: BTreeMap<PathBuf, RootCertStore>,
     /// What each listener's TLS was made of.
-    made: HashMap<SocketAddr, (Recipe, Arc<Tls>)>,
+    made: HashMap<Address, (Recipe, Arc<Tls>)>,
     /// What is in force towards the nodes of each service, and what it was made of.
     nodes: HashMap<String, (plan::NodeTls, Trust, Arc<Behind>)>,
-    gates: HashMap<SocketAddr, Arc<Gate>>,
+    gates: HashMap<Address, Arc<Gate>>,
     generation: u64,
 }
 
@@ -144,7 +144,7 @@ impl Desk {
     }
 
     /// As `plan` says, with the files as they are now. `places`: the address in use of each listener, if it is open.
-    pub(super) fn renew(&self, plan: &Plan, places: &[Option<SocketAddr>]) -> Renewed {
+    pub(super) fn renew(&self, plan: &Plan, places: &[Option<Address>]) -> Renewed {
         let mut held = self.held.lock();
         held.traces.look(files(plan));
         let (manners, renewed) = held.build(plan, places);
@@ -177,13 +177,13 @@ fn files(plan: &Plan) -> Vec<&Path> {
 }
 
 impl Held {
-    fn build(&mut self, plan: &Plan, places: &[Option<SocketAddr>]) -> (Manners, Renewed) {
+    fn build(&mut self, plan: &Plan, places: &[Option<Address>]) -> (Manners, Renewed) {
         let mut renewed = Renewed::default();
         let generation = self.generation + 1;
         let mut next = Self { traces: std::mem::take(&mut self.traces), generation, ..Self::default() };
         let mut manners = Manners::default();
         for (listener, place) in plan.listeners.iter().zip(places) {
-            let Some(place) = *place else { continue };
+            let Some(place) = place else { continue };
             let tls = match &listener.tls {
                 None => None,
                 Some(tls) => match self.tls(&mut next, (listener.http2, place), tls, &plan.file, &mut renewed) {
@@ -192,10 +192,10 @@ impl Held {
                     None => continue,
                 },
             };
-            let gate = self.gates.remove(&place).unwrap_or_default();
-            next.gates.insert(place, Arc::clone(&gate));
+            let gate = self.gates.remove(place).unwrap_or_default();
+            next.gates.insert(place.clone(), Arc::clone(&gate));
             let manner = Manner::new(listener, tls, &plan.trusted_proxies, gate);
-            manners.listeners.insert(place, Arc::new(manner));
+            manners.listeners.insert(place.clone(), Arc::new(manner));
         }
         manners.admin = self.admin(&mut next, plan, &mut renewed);
         for service in plan.services.values() {
@@ -209,12 +209,10 @@ impl Held {
         (manners, renewed)
     }
 
-    /// The operators' address counts as one at port 0, where no listener is.
     fn admin(&self, next: &mut Self, plan: &Plan, renewed: &mut Renewed) -> Speech {
         let Some(admin) = &plan.admin else { return Speech::Closed };
         let Some(tls) = &admin.tls else { return Speech::Clear };
-        let place = SocketAddr::new(admin.address.ip(), 0);
-        let made = self.tls(next, (false, place), tls, &plan.file, renewed);
+        let made = self.tls(next, (false, &admin.address), tls, &plan.file, renewed);
         made.map_or(Speech::Closed, |tls| tls.speech())
     }
 
@@ -249,7 +247,7 @@ impl Held {
     fn tls(
         &self,
         next: &mut Self,
-        (http2, place): (bool, SocketAddr),
+        (http2, place): (bool, &Address),
         tls: &plan::Tls,
         file: &Path,
         renewed: &mut Renewed,
@@ -282,7 +280,7 @@ impl Held {
         }
         let known = roots.as_ref().map(|store| store.roots.clone());
         let recipe = Recipe { plan: tls.clone(), http2, chains, roots: known };
-        let old = self.made.get(&place);
+        let old = self.made.get(place);
         let made = match old.filter(|(old, _)| *old == recipe) {
             Some((_, kept)) => Arc::clone(kept),
             None => match Tls::new(tls, http2, &recipe.chains, roots) {
@@ -294,7 +292,7 @@ impl Held {
                 }
             },
         };
-        next.made.insert(place, (recipe, Arc::clone(&made)));
+        next.made.insert(place.clone(), (recipe, Arc::clone(&made)));
         Some(made)
     }
 }

@@ -1,6 +1,7 @@
 //! What strangers make the proxy say: a few lines a second of each kind. The metrics count what is not said.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,6 +11,14 @@ use crate::world::clock;
 /// Lines of one kind within a second. Whoever wants to fill a disk opens connections faster than anybody reads lines.
 const LINES: u32 = 4;
 const WHILE: Duration = Duration::from_secs(1);
+
+/// A client as the log names it.
+pub(super) fn named(client: Option<SocketAddr>) -> impl fmt::Display {
+    fmt::from_fn(move |to| match client {
+        Some(address) => write!(to, "{address}"),
+        None => to.write_str("a client over a Unix socket"),
+    })
+}
 
 /// Lines of one kind.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
 use super::frames::Frames;
 use super::guard::{Guard, Ledger};
-use super::remark::Remarks;
+use super::remark::{Remarks, named};
 use crate::metrics::Metrics;
 use crate::world::clock;
 
@@ -49,7 +49,7 @@ pub(super) struct ClientStream {
 /// The frames that pass, and where what they tell is written down.
 struct Watched {
     frames: Frames,
-    client: SocketAddr,
+    client: Option<SocketAddr>,
     metrics: Arc<Metrics>,
 }
 
@@ -69,7 +69,7 @@ impl Watched {
             self.metrics.clients().http2_reset(code, count);
             RESETS.warn(format_args!(
                 "{}: {count} of its HTTP/2 streams broke a rule and were reset: {code}",
-                self.client
+                named(self.client)
             ));
         }
     }
@@ -87,7 +87,7 @@ impl ClientStream {
     ) -> Self {
         let digest = SocketDigest::from_raw_fd(stream.socket().as_raw_fd());
         // The cell is new, so this cannot fail.
-        let _ = digest.peer_addr.set(Some(peer.address.into()));
+        let _ = digest.peer_addr.set(peer.address.map(Into::into));
         // Only that there is one is ever asked.
         let secure =
             matches!(stream, Stream::Secured(_)).then(|| SslDigest::new("", "", None, None, Vec::new()).into());

@@ -1,6 +1,7 @@
 //! The whole way of a request on real sockets: clients and nodes are plain sockets of the test, policies plain Rust.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
@@ -96,7 +97,7 @@ fn member(number: u64, address: SocketAddr, standing: Standing) -> Member {
     let spec = NodeSpec {
         id: format!("n{number}"),
         ordinal: Some(number),
-        address,
+        address: address.into(),
         weight: 1,
         zone: String::new(),
         labels: BTreeMap::new(),
@@ -170,15 +171,15 @@ impl House {
         let to = plan::AccessLog::File { path: folder.path().join("access.log"), max_bytes: 1 << 30, keep: 1 };
         let log = AccessLog::start(&to, &metrics).expect("a log");
         let workers = Workers::start(2, &world, &metrics, &log).expect("threads");
-        let address = workers.listen(&[local()]).expect("a port")[0];
+        let address = workers.listen(&[listener(local(), lane)]).expect("a port")[0].ip().expect("on the network");
         Self { workers, address, metrics, world, state, plan, folder, log, lane }
     }
 
     /// Listens there, as a configuration that is live says.
     fn listen(&self, addresses: &[SocketAddr]) -> io::Result<Vec<SocketAddr>> {
-        let addresses_in_use = self.workers.listen(addresses)?;
+        let listeners: Vec<_> = addresses.iter().map(|&address| listener(address, self.lane)).collect();
+        let addresses_in_use = self.workers.listen(&listeners)?;
         let old = self.world.load_full();
-        let listeners = addresses.iter().map(|&address| listener(address, self.lane)).collect();
         let plan = Plan { listeners, ..Plan::clone(&old.plan) };
         self.world.store(Arc::new(World {
             generation: old.generation + 1,
@@ -193,7 +194,7 @@ impl House {
             services: old.services.clone(),
         }));
         self.workers.renew();
-        Ok(addresses_in_use)
+        Ok(addresses_in_use.iter().filter_map(Address::ip).collect())
     }
 
     fn client(&self) -> Client {
@@ -278,7 +279,8 @@ fn world(
 
 fn listener(address: SocketAddr, lane: bool) -> plan::Listener {
     plan::Listener {
-        address,
+        address: address.into(),
+        mode: None,
         tls: None,
         http2: false,
         lane,

@@ -84,7 +84,7 @@ impl Tls {
     }
 
     /// Shakes hands. The error is why not, as metrics name it; the client has been sent an alert where it can read one.
-    pub(super) async fn shake(&self, socket: TcpStream, client: SocketAddr) -> Result<Secure, &'static str> {
+    pub(super) async fn shake(&self, socket: TcpStream, client: Option<SocketAddr>) -> Result<Secure, &'static str> {
         let shaking = self.acceptor.accept(socket).into_fallible();
         let stream = match tokio::time::timeout(self.patience, shaking).await {
             Ok(Ok(stream)) => stream,

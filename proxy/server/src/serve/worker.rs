@@ -1,7 +1,6 @@
 //! One worker: a thread, its runtime, its sockets, its proxy.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
@@ -11,7 +10,7 @@ use futures::FutureExt;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
-use tokio::net::TcpListener;
+use pointsman_config::plan::Address;
 use tokio::sync::{mpsc, watch};
 
 use super::Shared;
@@ -23,6 +22,7 @@ use super::gateway::Gateway;
 use super::manner::Manners;
 use super::mirror::Copier;
 use super::stopping::{Ending, Stopping};
+use crate::listening::Listening;
 
 /// Idle connections to nodes that one worker keeps.
 const POOL: usize = 1024;
@@ -127,7 +127,7 @@ fn proxy(gateway: Gateway) -> Arc<HttpProxy<Gateway>> {
 }
 
 fn open(share: Share, welcome: &Welcome) {
-    match TcpListener::from_std(share.socket) {
+    match Listening::new(share.socket, &share.address) {
         Ok(socket) => {
             tokio::spawn(accept(socket, share.address, share.asks, share.closed, welcome.clone()));
         }
@@ -136,8 +136,8 @@ fn open(share: Share, welcome: &Welcome) {
 }
 
 async fn accept(
-    socket: TcpListener,
-    address: SocketAddr,
+    socket: Listening,
+    address: Address,
     mut asks: mpsc::UnboundedReceiver<Ask>,
     closed: std_mpsc::Sender<()>,
     welcome: Welcome,
@@ -157,7 +157,7 @@ async fn accept(
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, client)) => carry(stream, client, address, &welcome),
+            Ok((stream, client)) => carry(stream, client, &address, &welcome),
             Err(error) => {
                 log::warn!("accept: {error}");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -166,7 +166,7 @@ async fn accept(
     };
     // Whom the kernel has let in already would be reset when the last descriptor of the socket closes.
     while abandoned && let Some(Ok((stream, client))) = socket.accept().now_or_never() {
-        carry(stream, client, address, &welcome);
+        carry(stream, client, &address, &welcome);
     }
     drop(socket);
     drop(closed);

@@ -1,8 +1,8 @@
 //! What a process leaves to the one that takes over from it, beside its sockets and the registry on disk.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
+use pointsman_config::plan::Address;
 use serde::{Deserialize, Serialize};
 
 /// By the name of the service. Read by other versions of this program: fields are added, never changed.
@@ -27,7 +27,7 @@ pub struct Left {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Where it was checked.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Whether it passed.
     pub up: bool,
 }

@@ -87,7 +87,7 @@ impl Course {
         match &self.plan.host {
             Host::Keep => {}
             // Writing to a Vec cannot fail.
-            Host::Node => drop(write!(out, "{}", node.spec.address)),
+            Host::Node => drop(write!(out, "{}", node.spec.address.authority())),
             Host::Name(name) => out.extend_from_slice(name.as_bytes()),
         }
     }

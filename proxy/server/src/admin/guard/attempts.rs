@@ -15,7 +15,7 @@ const MOST: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(in crate::admin) struct Attempts {
-    by_address: Mutex<HashMap<IpAddr, Entry>>,
+    by_address: Mutex<HashMap<Option<IpAddr>, Entry>>,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +31,8 @@ struct Entry {
 /// One judgement at a moment: `per_minute` failures are forgiven a minute, and so many are granted at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Try {
-    pub(super) from: IpAddr,
+    /// `None`: over a Unix socket; all who come so are one.
+    pub(super) from: Option<IpAddr>,
     pub(super) per_minute: u32,
     /// Since any fixed moment.
     pub(super) now: Duration,
@@ -42,7 +43,7 @@ impl Attempts {
     /// answer whether it was right or not. `counts`: whether it is a failure where it is not right.
     pub(super) fn hears(&self, attempt: Try, right: Option<&str>, counts: bool) -> bool {
         let mut all = self.by_address.lock();
-        let from = network(attempt.from);
+        let from = attempt.from.map(network);
         if all.len() >= MOST && !all.contains_key(&from) {
             let quiet = all.iter().min_by_key(|(_, entry)| entry.at).map(|(address, _)| *address);
             quiet.map(|address| all.remove(&address));
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     fn at(from: &str, seconds: u64) -> Try {
-        Try { from: from.parse().expect("an address"), per_minute: 3, now: Duration::from_secs(seconds) }
+        Try { from: Some(from.parse().expect("an address")), per_minute: 3, now: Duration::from_secs(seconds) }
     }
 
     #[test]
@@ -119,7 +120,11 @@ mod tests {
         let attempts = Attempts::default();
         for number in 0..2 * MOST {
             let from = IpAddr::from(u32::try_from(number).expect("small").to_be_bytes());
-            attempts.hears(Try { from, per_minute: 3, now: Duration::from_secs(number as u64) }, None, true);
+            attempts.hears(
+                Try { from: Some(from), per_minute: 3, now: Duration::from_secs(number as u64) },
+                None,
+                true,
+            );
         }
         assert_eq!(attempts.by_address.lock().len(), MOST);
     }

@@ -199,6 +199,7 @@ async fn an_open_address_without_a_token_is_not_served() {
         audit: crate::audit::Audit::off(),
         speech: std::sync::Arc::new(|| Speech::Clear),
     };
-    let error = serve(listener, parts).await.expect_err("refused").to_string();
+    let address = listener.local_addr().expect("an address").into();
+    let error = serve(listener.into(), address, parts).await.expect_err("refused").to_string();
     assert!(error.contains("admin.tokens"), "{error}");
 }

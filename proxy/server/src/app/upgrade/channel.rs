@@ -4,13 +4,13 @@
 //! ends may be of different versions: fields and kinds of messages are added, never changed.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
+use pointsman_config::plan::Address;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -29,9 +29,9 @@ const AT_ONCE: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     /// As the configuration names it.
-    pub(super) asked: SocketAddr,
+    pub(super) asked: Address,
     /// In use.
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     pub(super) sockets: usize,
 }
 
@@ -65,7 +65,7 @@ pub(super) enum FromHeir {
     /// Configuration, policies and addresses are good; the registry is waited for.
     Proven,
     /// It accepts, on these of the addresses that were offered.
-    Serving { taken: Vec<SocketAddr> },
+    Serving { taken: Vec<Address> },
     /// It will not.
     Failed { why: String },
 }
@@ -181,7 +181,7 @@ mod tests {
         let mut theirs = Channel::from(theirs);
         let listeners: Vec<_> = (0..300).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
         let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().expect("bound")).collect();
-        let place = Place { asked: addresses[0], address: addresses[0], sockets: listeners.len() };
+        let place = Place { asked: addresses[0].into(), address: addresses[0].into(), sockets: listeners.len() };
         let offer =
             Offer { doors: vec![place], admin: None, registry: PathBuf::new(), ready: true, asked_by: SIGNAL.into() };
         ours.send(&ToHeir::Offer(offer.clone())).expect("sent");

@@ -1,10 +1,11 @@
 //! The process that takes over: what it was given, and what it says when.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use pointsman_config::plan::Address;
 
 use super::channel::{Channel, ENVIRONMENT, FromHeir, Offer, Place, ToHeir};
 use crate::serve::Lent;
@@ -65,9 +66,9 @@ impl Heir {
     }
 
     /// The socket of the admin API, if it is to be where it was.
-    pub(in crate::app) fn admin(&mut self, asked: SocketAddr) -> Option<TcpListener> {
-        let (_, socket) = self.admin.take().filter(|(place, _)| place.asked == asked || place.address == asked)?;
-        Some(socket.into())
+    pub(in crate::app) fn admin(&mut self, asked: &Address) -> Option<OwnedFd> {
+        let is = |place: &Place| place.asked == *asked || place.address == *asked;
+        self.admin.take().filter(|(place, _)| is(place)).map(|(_, socket)| socket)
     }
 
     /// Says that nothing stands in the way; answers once the registry is free.
@@ -85,7 +86,7 @@ impl Heir {
     }
 
     /// Says that this process accepts, also on these addresses that were offered.
-    pub(in crate::app) fn serving(mut self, taken: &[SocketAddr]) {
+    pub(in crate::app) fn serving(mut self, taken: &[Address]) {
         if let Err(error) = self.channel.send(&FromHeir::Serving { taken: taken.to_vec() }) {
             log::warn!("the process that this one takes over from has ended: {error}");
         }

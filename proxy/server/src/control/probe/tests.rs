@@ -15,7 +15,7 @@ fn http(expect: &[(u16, u16)]) -> Probe {
 /// Probes a node that answers these bytes and then ends the connection; `None`: it says nothing and stays.
 async fn probe(check: &HealthCheck, answer: Option<Vec<u8>>) -> (Outcome, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
-    let mut prober = Prober::new(listener.local_addr().expect("address"), check);
+    let mut prober = Prober::new(listener.local_addr().expect("address").into(), check);
     let node = async {
         let (mut stream, _) = listener.accept().await.expect("connection");
         let mut request = Vec::new();
@@ -98,7 +98,7 @@ async fn the_request_says_what_was_configured() {
 #[tokio::test]
 async fn a_connection_is_enough_for_tcp_and_none_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
-    let mut prober = Prober::new(listener.local_addr().expect("address"), &check(LONG, Probe::Tcp));
+    let mut prober = Prober::new(listener.local_addr().expect("address").into(), &check(LONG, Probe::Tcp));
     assert_eq!(prober.probe().await, Outcome::Passed);
     drop(listener);
     assert_eq!(prober.probe().await, failed("connection refused"));

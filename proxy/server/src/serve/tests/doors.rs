@@ -121,13 +121,13 @@ fn sockets_that_are_handed_over_lose_nobody_who_waits_at_them() {
         let old = House::new(in_turn(), &[node.address]);
         let lent = old.workers.lend().expect("two sockets");
         assert_eq!(lent[0].sockets.len(), 2);
-        old.workers.hand_over(&[old.address], Duration::from_secs(20));
+        old.workers.hand_over(&[old.address.into()], Duration::from_secs(20));
         // As many as it takes for both sockets to hold some: nobody accepts, so they wait in the kernel.
         let mut waiting: Vec<_> = (0..24).map(|_| Client::to(old.address)).collect();
         for client in &mut waiting {
             client.send("GET /a HTTP/1.1\r\nHost: a.com\r\n\r\n");
         }
-        let sockets = Sockets::bind(&[local()], workers, lent).expect("nothing is taken");
+        let sockets = Sockets::bind(&[listener(local(), false)], workers, lent).expect("nothing is taken");
         assert_eq!(sockets.kept(), [old.address]);
         let new = Workers::start(workers, &old.world, &old.metrics, &old.log).expect("threads");
         assert_eq!(new.open(sockets), [old.address]);
@@ -152,7 +152,7 @@ fn an_idle_connection_may_bring_a_last_request_after_a_hand_over() {
             assert_ne!(client.get("/a").header("connection"), Some("close"));
         }
         std::thread::scope(|scope| {
-            let (workers, theirs) = (&house.workers, [house.address]);
+            let (workers, theirs) = (&house.workers, [house.address.into()]);
             let leaving = scope.spawn(move || workers.hand_over(&theirs, Duration::from_secs(40)));
             eventually("it is on its way", || house.workers.addresses().is_empty());
             for client in &mut idle {
