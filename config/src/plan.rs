@@ -137,13 +137,6 @@ pub struct Listener {
     pub mark: Mark,
 }
 
-impl Listener {
-    /// The mode of a Unix socket's file; owner and group unless something else is said.
-    pub fn mode(&self) -> u32 {
-        self.mode.unwrap_or(0o660)
-    }
-}
-
 /// Where the access log goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum AccessLog {

@@ -69,7 +69,7 @@ impl ProxyOptions {
 /// A running proxy. Dropping it kills it and removes its folder.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where it accepts requests, in the order of the configuration.
+    /// Where on the network it accepts requests, in the order of the configuration.
     pub listeners: Vec<SocketAddr>,
     /// Its admin API.
     pub admin: Admin,
@@ -84,8 +84,14 @@ pub struct Proxy {
 /// What the proxy writes once everything accepts, to the file named by `--ports-file`.
 #[derive(Debug, Clone, Deserialize)]
 struct Ports {
-    listeners: Vec<SocketAddr>,
+    listeners: Vec<String>,
     admin: Option<SocketAddr>,
+}
+
+impl Ports {
+    fn on_the_network(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|address| address.parse().ok()).collect()
+    }
 }
 
 /// What it said so far, both streams, line by line.
@@ -145,7 +151,7 @@ impl Proxy {
     pub fn upgraded(&mut self, pid: u32) -> io::Result<()> {
         self.heirs.push(Heir::new(pid)?);
         let ports: Ports = serde_json::from_slice(&std::fs::read(self.folder().join(PORTS))?)?;
-        self.listeners = ports.listeners;
+        self.listeners = ports.on_the_network();
         self.admin = ports.admin.map_or_else(|| self.admin.clone(), Admin::new);
         Ok(())
     }
@@ -292,7 +298,7 @@ async fn launch(options: &ProxyOptions, folder: &Path, output: &Output) -> io::R
         }
     });
     match ports.await {
-        Some(Ok(Ports { listeners, admin: Some(admin) })) => Ok((child, listeners, Admin::new(admin))),
+        Some(Ok(ports @ Ports { admin: Some(admin), .. })) => Ok((child, ports.on_the_network(), Admin::new(admin))),
         Some(Ok(_)) => Err(failure("the configuration opens no admin API, which the harness needs", output)),
         Some(Err(why)) => Err(output.complete_failure(&why).await),
         None => Err(failure("the proxy did not come up", output)),

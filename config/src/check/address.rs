@@ -1,6 +1,7 @@
 //! Where sockets are, and who may connect to those in the file system.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::fields::Fields;
 use crate::plan::{Address, LONGEST_PATH, NoAddress};
@@ -73,7 +74,7 @@ impl Fields<'_> {
 }
 
 fn address_hint(text: &str) -> String {
-    if text.starts_with('/') || text.ends_with(".sock") {
+    if text.starts_with('/') || Path::new(text).extension().is_some_and(|ending| ending == "sock") {
         return format!("write `unix:{}` for a Unix socket", text.trim_start_matches("unix://"));
     }
     let looks_like_port = |port: &str| port.parse::<u16>().is_ok();

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Listener;
+
 /// Where somebody listens. Written as `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/app.sock`; cloning allocates nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
@@ -162,8 +164,15 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
+impl Listener {
+    /// The mode of a Unix socket's file; owner and group unless something else is said.
+    pub fn mode(&self) -> u32 {
+        self.mode.unwrap_or(0o660)
+    }
+}
+
 /// Writes a mode as people do.
-#[expect(clippy::ref_option, reason = "serde hands it out so")]
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde hands it out so")]
 pub(super) fn serialize_mode<S: Serializer>(mode: &Option<u32>, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&format_args!("{:04o}", mode.unwrap_or_default()))
 }

@@ -137,11 +137,12 @@ impl Workers {
         // What is open and asked for again is kept as it is.
         let kept = placed(&doors, listeners);
         let mut bound = Vec::new();
+        for (listener, _) in listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none()) {
+            bound.push(door::bind(listener, self.orders.len())?);
+        }
         for (listener, kept) in listeners.iter().zip(&kept) {
-            match kept.as_ref().and_then(|kept| doors.iter().find(|door| door.address() == kept)) {
-                Some(door) => door.set_mode(listener.mode())?,
-                None => bound.push(door::bind(listener, self.orders.len())?),
-            }
+            let door = kept.as_ref().and_then(|kept| doors.iter().find(|door| door.address() == kept));
+            door.map_or(Ok(()), |door| door.set_mode(listener.mode()))?;
         }
         let mut opened = bound.into_iter().map(|sockets| sockets.open(&self.orders));
         let mut old = std::mem::take(&mut *doors);

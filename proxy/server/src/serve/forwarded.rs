@@ -153,10 +153,8 @@ pub(super) fn introduce(
     }
     let before = |name| came.headers.get_all(name).iter().map(http::HeaderValue::as_bytes).filter(|_| origin.trusted);
     let mut value = Vec::new();
-    if fields.tell(Field::For) {
-        if told.write_for(before(FOR), &mut value) {
-            request.insert_header(FOR, std::mem::take(&mut value))?;
-        }
+    if fields.tell(Field::For) && told.write_for(before(FOR), &mut value) {
+        request.insert_header(FOR, std::mem::take(&mut value))?;
     }
     if fields.tell(Field::Proto) {
         told.write_proto(before(PROTO), &mut value);
