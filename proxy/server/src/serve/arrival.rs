@@ -53,11 +53,12 @@ struct Counted {
 
 impl Counted {
     /// A request over HTTP/2 was refused for its head before it had a line of the access log.
-    fn malformed(&self, client: SocketAddr) {
+    fn malformed(&self, client: Option<SocketAddr>) {
         let why = label(Why::BadRequest);
         let unrouted = self.shared.metrics.service(NO_SERVICE, NO_SERVICE);
         unrouted.request(BAD_REQUEST, Duration::ZERO);
         unrouted.refused(why);
+        let client = named(client);
         HTTP2.warn(format_args!("{client}: a request over HTTP/2 is refused ({why}): its authority, path or length"));
     }
 
@@ -121,9 +122,9 @@ pub(super) fn carry(socket: TcpStream, client: Option<SocketAddr>, address: &Add
 }
 
 /// There is hardly any memory left: whoever speaks in clear is told so.
-fn turn_away(socket: TcpStream, address: SocketAddr, welcome: &Welcome) {
+fn turn_away(socket: TcpStream, address: &Address, welcome: &Welcome) {
     welcome.shared.metrics.clients().refused("memory");
-    if welcome.manners.borrow().listeners.get(&address).is_some_and(|manner| manner.tls.is_none()) {
+    if welcome.manners.borrow().listeners.get(address).is_some_and(|manner| manner.tls.is_none()) {
         tokio::spawn(Arc::clone(&welcome.shared.memory).tell(socket));
     }
 }
