@@ -14,6 +14,7 @@ use fields::{Fields, Known};
 mod access_log;
 mod address;
 mod admin;
+mod broadcast;
 mod client;
 mod course;
 mod drain;
@@ -136,6 +137,8 @@ pub(crate) fn plan(root: &Node, checks: &Checks, known_policies: &[&str]) -> Pla
     let (services, service_names) = services::services(&file, &names);
     let (listeners, mut taken) = listeners::listeners(&file);
     let registry = registry::registry(&file);
+    let routes = routes::routes(&file, &service_names);
+    broadcast::check_primaries(&routes, &services, checks);
     Plan {
         file: checks.source.file().to_owned(),
         listeners,
@@ -146,7 +149,7 @@ pub(crate) fn plan(root: &Node, checks: &Checks, known_policies: &[&str]) -> Pla
         access_log: access_log::access_log(&file),
         registry,
         shed_at_memory: shed::shed_at_memory(&file),
-        routes: routes::routes(&file, &service_names),
+        routes,
         run_as: run_as::run_as(&file),
         policies,
         services,

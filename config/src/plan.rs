@@ -13,6 +13,7 @@ use crate::units::{serialize_duration, serialize_optional_duration};
 
 mod address;
 mod admin;
+mod broadcast;
 mod client;
 mod drain;
 mod key;
@@ -27,6 +28,7 @@ mod told;
 
 pub use address::{Address, Authority, LONGEST_PATH, NoAddress};
 pub use admin::{Admin, Audit, OnAuditError, Role, Token, TokenHash};
+pub use broadcast::{Broadcast, Gather, Recipients, Sender};
 pub use client::{ClientLimits, Http2Limits};
 pub use drain::Drain;
 pub use key::{

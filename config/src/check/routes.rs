@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::broadcast;
 use super::course;
 use super::fields::{Fields, Known};
 use super::headers::headers;
@@ -19,6 +20,7 @@ const ROUTE: Known = Known {
         "rewrite",
         "host",
         "mirror",
+        "broadcast",
         "request_headers",
         "response_headers",
     ],
@@ -51,6 +53,7 @@ pub(crate) fn routes(file: &Fields, services: &[&str]) -> Vec<Route> {
             rewrite: course::rewrite(&fields, &matches),
             host: asked_host(&fields),
             mirror: mirror::mirror(&fields, services),
+            broadcast: broadcast::broadcast(&fields),
             request_headers: course::edits(&fields, "request_headers"),
             response_headers: course::edits(&fields, "response_headers"),
             matches,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Mark;
+use super::{Broadcast, Mark};
 
 /// A service's share of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -94,12 +94,23 @@ pub struct Route {
     pub host: Host,
     /// Who gets copies of its requests.
     pub mirror: Option<Mirror>,
+    /// Where its requests go to every node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broadcast: Option<Broadcast>,
     /// What is changed in the fields that nodes get.
     pub request_headers: Edits,
     /// What is changed in the fields of nodes' answers.
     pub response_headers: Edits,
     /// Where the entry stands.
     pub mark: Mark,
+}
+
+impl Route {
+    /// Whether a broadcast of this route waits for requests of the service.
+    pub fn waits_for(&self, service: &str) -> bool {
+        let waits = self.broadcast.as_ref().is_some_and(|broadcast| broadcast.barrier.is_some());
+        waits && self.services.iter().any(|share| share.service == service)
+    }
 }
 
 /// What a request must look like. All given parts must hold.

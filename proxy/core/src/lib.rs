@@ -3,6 +3,7 @@
 //! This crate opens no socket, reads no clock and spawns no task. Time comes in as an argument (`now`), so a day of
 //! leases is tested in a millisecond.
 
+pub mod barrier;
 pub mod cluster;
 pub mod exchange;
 pub mod facts;

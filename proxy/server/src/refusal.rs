@@ -99,6 +99,15 @@ fn explain(why: Why<'_>) -> Text {
     };
     match reason {
         Reason::NoRoute => text(404, "no-route", "no route matches this host, path and method", "check the address"),
+        Reason::NotPrimary => text(
+            409,
+            "not-primary",
+            "only the primary may send this, with its epoch in `pointsman-epoch`, and that is not the present one",
+            "ask who the primary is; who was deposed must not act as it",
+        ),
+        Reason::Barrier => {
+            text(503, "barrier", "requests that came before did not end in time, so nothing was sent", LATER)
+        }
         Reason::Key(trouble) => key(*trouble),
         Reason::NoNode => text(503, "no-node", "no node of the service may take requests now", LATER),
         Reason::OwnerDown => {
@@ -195,6 +204,8 @@ mod tests {
         let keys = Trouble::ALL.into_iter().map(Reason::Key);
         [
             Reason::NoRoute,
+            Reason::NotPrimary,
+            Reason::Barrier,
             Reason::NoNode,
             Reason::OwnerDown,
             Reason::OwnerUnknown,

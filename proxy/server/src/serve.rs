@@ -24,6 +24,7 @@ mod answer;
 mod arrival;
 mod behind;
 mod books;
+mod broadcast;
 mod course;
 mod deadline;
 mod door;

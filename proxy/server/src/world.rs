@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use pointsman_config::plan::{self, Plan};
+use pointsman_core::barrier::{Barrier, Pass};
 use pointsman_core::cluster::cell::MembershipCell;
 use pointsman_core::owners::OwnerTable;
 use pointsman_core::pick::picker::Picker;
@@ -52,6 +53,8 @@ pub struct Service {
     pub rate: Option<Arc<RateLimiter>>,
     /// Asks the policy.
     pub picker: Picker,
+    /// Whether its requests are counted by [`ServiceState::barrier`], since a broadcast may wait for them.
+    pub counted: bool,
     /// Handles of its metrics.
     pub metrics: Arc<ServiceMetrics>,
 }
@@ -68,6 +71,15 @@ pub struct ServiceState {
     pub budget: Arc<RetryBudget>,
     /// Which node keys belong to, where it keeps owners.
     pub owners: Option<Arc<OwnerTable>>,
+    /// Tells a broadcast when the requests before it have ended.
+    pub barrier: Arc<Barrier>,
+}
+
+impl Service {
+    /// Counts a request of it until that is dropped, where somebody may wait for its end.
+    pub fn enter(&self) -> Option<Pass> {
+        self.counted.then(|| self.state.barrier.enter())
+    }
 }
 
 impl ServiceState {

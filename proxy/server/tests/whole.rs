@@ -9,6 +9,8 @@ mod announced;
 mod bodies;
 #[path = "whole/bounds.rs"]
 mod bounds;
+#[path = "whole/broadcast.rs"]
+mod broadcast;
 #[path = "whole/courses.rs"]
 mod courses;
 #[path = "whole/death.rs"]

@@ -8,6 +8,10 @@ use crate::key::Trouble;
 pub enum Reason {
     /// No route matches.
     NoRoute,
+    /// A broadcast for the primary alone came from somebody else, or from one that is it no longer.
+    NotPrimary,
+    /// Requests that came before a broadcast did not end in time.
+    Barrier,
     /// It has no usable key, and its service's rule says to refuse it.
     Key(Trouble),
     /// No node of the service may take it.

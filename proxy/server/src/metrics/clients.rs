@@ -10,6 +10,7 @@ pub struct ClientMetrics {
     http2_closed: IntCounterVec,
     http2_reset: IntCounterVec,
     mirrored: IntCounterVec,
+    broadcast: IntCounterVec,
 }
 
 impl ClientMetrics {
@@ -39,6 +40,12 @@ impl ClientMetrics {
                 "Copies of requests by what became of them.",
                 &["service", "result"],
             ),
+            broadcast: counters(
+                registry,
+                "pointsman_broadcast_total",
+                "Copies of broadcasts, one a node, by what became of them.",
+                &["service", "result"],
+            ),
         }
     }
 
@@ -50,6 +57,11 @@ impl ClientMetrics {
     /// A request was to be copied to that service (`result`: one of a fixed list).
     pub fn mirrored(&self, service: &str, result: &str) {
         self.mirrored.with_label_values(&[service, result]).inc();
+    }
+
+    /// A node was to be sent a broadcast of that service (`result`: one of a fixed list).
+    pub fn broadcast(&self, service: &str, result: &str) {
+        self.broadcast.with_label_values(&[service, result]).inc();
     }
 
     /// A connection of HTTP/2 was closed (`cause`: one of a fixed list).

@@ -24,6 +24,8 @@ pub(super) const REFUSALS: &[&str] = &[
     "owner-down",
     "owner-unknown",
     "owner-gone",
+    "not-primary",
+    "barrier",
     "policy",
     "policy-fault",
     "parked",

@@ -170,9 +170,10 @@ impl Builder<'_> {
             .services
             .values()
             .filter_map(|service| {
+                let counted = plan.routes.iter().any(|route| route.waits_for(&service.name));
                 let ready = policies.get(&service.name)?;
                 let feed = feeds.get(&service.name)?;
-                Some((service.name.clone(), Arc::new(self.service(service, ready, feed))))
+                Some((service.name.clone(), Arc::new(self.service(service, ready, feed, counted))))
             })
             .collect();
         let route = |route: &plan::Route| {
@@ -190,7 +191,7 @@ impl Builder<'_> {
         }
     }
 
-    fn service(&self, service: &plan::Service, ready: &InForce, feed: &Arc<Feed>) -> Service {
+    fn service(&self, service: &plan::Service, ready: &InForce, feed: &Arc<Feed>, counted: bool) -> Service {
         let state = self.state(service, feed);
         let sandboxed = || -> Arc<dyn Policy> { Arc::clone(&ready.policy) as _ };
         let policy = self.instead.and_then(|instead| instead(service)).unwrap_or_else(sandboxed);
@@ -199,6 +200,7 @@ impl Builder<'_> {
             plan: service.clone(),
             state,
             picker: Picker::new(policy, service.policy.on_fault),
+            counted,
             metrics: self.metrics.service(&service.name, &service.policy.name),
         }
     }
@@ -217,6 +219,7 @@ impl Builder<'_> {
             turn: old.map(|old| Arc::clone(&old.turn)).unwrap_or_default(),
             budget: old.map_or_else(|| Arc::new(RetryBudget::new()), |old| Arc::clone(&old.budget)),
             owners,
+            barrier: old.map(|old| Arc::clone(&old.barrier)).unwrap_or_default(),
         })
     }
 

@@ -5,15 +5,31 @@ use http::{HeaderName, StatusCode, Uri, header};
 use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
-use pointsman_config::plan::Edits;
+use pointsman_config::plan::{Edits, Told};
 
-use super::head::Head;
+use super::head::{self, Head};
 use super::identity::REQUEST_ID;
-use super::owned;
 use super::trip::Trip;
+use super::{epoch, forwarded, owned};
+
+/// What the node of this attempt is told besides what the client says.
+pub(super) fn introduce(session: &Session, trip: &Trip, request: &mut RequestHeader) -> Result<()> {
+    if let Some(origin) = &trip.origin {
+        forwarded::introduce(session, trip.told, origin, request)?;
+    }
+    epoch::tell(trip.epoch(), request)?;
+    if trip.told.tell(Told::RequestId) {
+        request.insert_header(REQUEST_ID, &trip.id)?;
+    }
+    if let Some(node) = trip.node() {
+        head::mend(session, request, &node.spec.address)?;
+    }
+    trip.ahead.on_request(request);
+    on_request(trip, request)
+}
 
 /// Other fields and another path for the node.
-pub(super) fn on_request(trip: &Trip, request: &mut RequestHeader) -> Result<()> {
+fn on_request(trip: &Trip, request: &mut RequestHeader) -> Result<()> {
     owned::introduce(trip, request)?;
     let Some(course) = &trip.course else { return Ok(()) };
     let Edits { set, add, remove } = &course.plan().request_headers;

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use pointsman_config::plan::{ForwardedHeaders, Timeouts, Told};
+use pointsman_core::barrier::Pass;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, FailureClass, Reason, WaitsFor};
@@ -69,8 +70,10 @@ impl Traffic for Express {
             (service, course, plain, forwarded::origin(&world, facts), world.plan.forwarded_headers)
         };
         let random: u64 = rand::random();
+        let pass = service.as_ref().filter(|_| plain).and_then(|service| service.enter());
         Errand {
             worker: Arc::clone(&self.0),
+            pass,
             service,
             course,
             plain,
@@ -128,6 +131,8 @@ type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) struct Errand {
     worker: Arc<Worker>,
     service: Option<Arc<Service>>,
+    /// While somebody may wait for its end; a tunnel's nobody waits for.
+    pass: Option<Pass>,
     course: Option<Arc<Course>>,
     plain: bool,
     origin: Origin,
@@ -305,6 +310,7 @@ impl Trip for Errand {
 
     fn tunnel(&mut self, _: &Attempt) {
         self.note(Outcome::Answered(SWITCHING));
+        self.pass = None;
         if let Some(service) = self.service.take() {
             self.tunnel = Some(Box::new(Tunnel::of(&service)));
         }

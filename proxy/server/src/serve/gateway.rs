@@ -15,7 +15,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use pointsman_config::plan::{Protocol, RetryOn, Told};
+use pointsman_config::plan::{Protocol, RetryOn};
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Event, FailureClass, Reason};
 use pointsman_lane::flaw::Flaw;
@@ -28,10 +28,10 @@ use super::manner::Manners;
 use super::mirror::Copier;
 use super::stopping::Stopping;
 use super::trip::Trip;
-use super::{Shared, ahead, answer, course, epoch, forwarded, guard, identity, outcome, owned};
+use super::{Shared, ahead, answer, broadcast, course, forwarded, guard, identity, outcome, owned};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
-use crate::world::Service;
+use crate::world::{Course, Service};
 
 /// What an error of ours is called in pingora's words; never shown to a client.
 const REFUSED: ErrorType = ErrorType::Custom("refused");
@@ -46,6 +46,8 @@ enum Stop {
     Reason(Reason),
     /// The client is sent elsewhere.
     Elsewhere,
+    /// It goes to every node.
+    Everywhere(Arc<Course>),
     /// Nobody waits for it any more.
     Gone(Box<Error>),
 }
@@ -89,6 +91,10 @@ impl Gateway {
         session.set_read_timeout(Some(service.plan.timeouts.idle));
         session.set_write_timeout(Some(service.plan.timeouts.idle));
         trip.take(service);
+        if let Some(course) = trip.course.clone().filter(|course| course.plan().broadcast.is_some()) {
+            return Err(Stop::Everywhere(course));
+        }
+        trip.enter();
         ahead::read(session, trip, self.worker).await.map_err(Stop::Gone)?;
         let action = trip.step(self.worker, &Head::of(session, trip.origin), Event::Start);
         self.carry_out(session, trip, action).await
@@ -111,6 +117,14 @@ impl Gateway {
                 Action::PassOn => return Err(Stop::Reason(Reason::Reset)),
             }
         }
+    }
+
+    async fn broadcast(&self, session: &mut Session, trip: &mut Trip, course: &Course) -> Result<()> {
+        let Some(rule) = &course.plan().broadcast else { return Ok(()) };
+        session.set_total_drain_timeout(Some(DRAIN));
+        broadcast::Desk { shared: &self.shared, manners: &self.manners, copier: &self.copier }
+            .carry(session, trip, rule)
+            .await
     }
 
     fn failed(&self, session: &Session, trip: &mut Trip, class: FailureClass) -> bool {
@@ -156,6 +170,7 @@ impl ProxyHttp for Gateway {
             Ok(()) => return Ok(false),
             Err(Stop::Gone(error)) => return Err(error),
             Err(Stop::Elsewhere) => return course::redirect(session, trip).await.map(|()| true),
+            Err(Stop::Everywhere(course)) => return self.broadcast(session, trip, &course).await.map(|()| true),
             Err(Stop::Reason(reason)) => reason,
         };
         session.set_total_drain_timeout(Some(DRAIN));
@@ -171,7 +186,7 @@ impl ProxyHttp for Gateway {
             match self.carry_out(session, trip, action).await {
                 Ok(()) => {}
                 Err(Stop::Gone(error)) => return Err(error),
-                Err(Stop::Elsewhere) => return Err(Error::new_in(REFUSED)),
+                Err(Stop::Elsewhere | Stop::Everywhere(_)) => return Err(Error::new_in(REFUSED)),
                 Err(Stop::Reason(reason)) => {
                     trip.refuse(reason);
                     return Err(Error::new_in(REFUSED));
@@ -208,18 +223,7 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         trip: &mut Trip,
     ) -> Result<()> {
-        if let Some(origin) = &trip.origin {
-            forwarded::introduce(session, trip.told, origin, request)?;
-        }
-        epoch::tell(trip.epoch(), request)?;
-        if trip.told.tell(Told::RequestId) {
-            request.insert_header(identity::REQUEST_ID, &trip.id)?;
-        }
-        if let Some(node) = trip.node() {
-            head::mend(session, request, &node.spec.address)?;
-        }
-        trip.ahead.on_request(request);
-        course::on_request(trip, request)?;
+        course::introduce(session, trip, request)?;
         if let Some((mirror, origin)) = trip.copied() {
             let body = !session.as_mut().is_body_empty();
             self.copier.copy_head(mirror, trip.id.to_str().unwrap_or_default(), origin, request, body);

@@ -65,6 +65,11 @@ impl Copier {
         }
     }
 
+    /// Makes connections to nodes.
+    pub(super) fn connector(&self) -> &Connector {
+        &self.0.connector
+    }
+
     fn copy(&self, mirror: &Arc<Mirror>, head: RequestHeader, origin: Origin, body: bool) {
         // What might change something must not run twice, wherever that is.
         if !head.method.is_safe() {

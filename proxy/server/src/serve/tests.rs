@@ -159,6 +159,7 @@ impl House {
         let members = (1..).zip(nodes).map(|(number, address)| member(number, *address, Standing::Up)).collect();
         let cell = Arc::new(MembershipCell::new(Membership::new(1, 1, members, None)));
         let state = Arc::new(ServiceState {
+            barrier: Arc::default(),
             name: "s".into(),
             feed: Arc::new(Feed::new(cell)),
             turn: Arc::new(AtomicU64::new(0)),
@@ -241,6 +242,7 @@ fn world(
     policy: Arc<dyn Policy>,
 ) -> World {
     let service = Arc::new(Service {
+        counted: false,
         rate: None,
         plan: plan.clone(),
         state: Arc::clone(state),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 use pointsman_config::plan::{ForwardedHeaders, Timeouts};
+use pointsman_core::barrier::Pass;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
 use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, WaitsFor};
@@ -48,6 +49,8 @@ pub(super) struct Trip {
     /// What was read of its body for its key.
     pub(super) ahead: Ahead,
     carrier: Carrier,
+    /// While somebody may wait for its end; a tunnel's nobody waits for.
+    pass: Option<Pass>,
     pub(super) exchange: Exchange,
     idempotent: bool,
     timed: bool,
@@ -85,6 +88,7 @@ impl Trip {
             course: None,
             ahead: Ahead::default(),
             carrier: Carrier::Nobody,
+            pass: None,
             exchange: Exchange::new(random),
             idempotent: false,
             timed: random % TIMED == 0,
@@ -98,9 +102,24 @@ impl Trip {
         }
     }
 
+    /// One of several that a request is made into.
+    pub(super) fn copy_of(trip: &Self, service: &Arc<Service>) -> Self {
+        let mut copy = Self::new();
+        copy.id.clone_from(&trip.id);
+        (copy.origin, copy.told) = (trip.origin, trip.told);
+        copy.course.clone_from(&trip.course);
+        copy.take(Arc::clone(service));
+        copy
+    }
+
     /// The route says that this service carries it.
     pub(super) fn take(&mut self, service: Arc<Service>) {
         self.carrier = Carrier::Service(service);
+    }
+
+    /// Whoever waits for the requests before theirs waits for this one from now on.
+    pub(super) fn enter(&mut self) {
+        self.pass = self.service().and_then(|service| service.enter());
     }
 
     /// The service, until a tunnel lets go of it.
@@ -150,6 +169,11 @@ impl Trip {
             self.ahead.reader = self.exchange.reader(&scene::of(&service, worker, head), clock::now());
         }
         self.ahead.reader.as_ref().is_some_and(|reader| reader.progress() == Progress::More)
+    }
+
+    /// The next attempt is at this node.
+    pub(super) fn aim(&mut self, node: &Arc<Node>) {
+        self.last = Some((Arc::clone(node), By::Policy));
     }
 
     pub(super) fn begin(&mut self, attempt: Attempt) {
@@ -336,6 +360,7 @@ impl Trip {
     /// its swap.
     pub(super) fn let_go(&mut self) {
         self.note_answer();
+        self.pass = None;
         if let Carrier::Service(service) = &self.carrier {
             self.carrier = Carrier::Tunnel(Box::new(Books::of(service)));
         }
@@ -361,6 +386,7 @@ impl Trip {
     pub(super) fn close(&mut self, status: u16, unrouted: &ServiceMetrics) {
         self.note_answer();
         self.attempt = None;
+        self.pass = None;
         let metrics = self.metrics().map_or(unrouted, |metrics| metrics);
         metrics.request(status, self.started.elapsed());
         if let Some(label) = self.refused {

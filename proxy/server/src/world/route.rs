@@ -15,7 +15,7 @@ use super::{Mirror, Service};
 pub struct Route {
     /// Services that share them, each with the sum of its weight and those before.
     shares: Vec<(u32, Arc<Service>)>,
-    /// Whether the lane speaks what the nodes of all of them do.
+    /// Whether the lane carries it: it speaks what the nodes of all of them do, and one of them at a time.
     pub plain: bool,
     /// What is changed on the way, where anything is.
     pub course: Option<Arc<Course>>,
@@ -41,6 +41,7 @@ impl Route {
             || plan.rewrite.is_some()
             || plan.host != Host::Keep
             || plan.mirror.is_some()
+            || plan.broadcast.is_some()
             || !plan.request_headers.is_empty()
             || !plan.response_headers.is_empty();
         let course = || Course {
@@ -50,7 +51,7 @@ impl Route {
             plan: plan.clone(),
         };
         let course = changes.then(|| Arc::new(course()));
-        let plain = services.iter().all(plain);
+        let plain = plan.broadcast.is_none() && services.iter().all(plain);
         let weighed = plan.services.iter().zip(services).filter(|(share, _)| share.weight > 0);
         let shares = weighed.map(|(share, service)| {
             sum += share.weight;
