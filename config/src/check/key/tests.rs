@@ -1,4 +1,4 @@
-//! Rules as they are planned; `owners` is not in force yet, so the plan is read past that refusal.
+//! Rules as they are planned.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The section as it is planned. `primary` is not in force yet, so the plan is read past that refusal.
+//! The section as it is planned, and what is wrong with it.
 
 use std::path::Path;
 

@@ -65,7 +65,7 @@ enum Learnt {
 }
 
 impl Owning<'_> {
-    fn look<'f>(self, facts: &'f impl RequestFacts, now: Duration) -> Result<Look<'f>, Trouble> {
+    fn look(self, facts: &impl RequestFacts, now: Duration) -> Result<Look<'_>, Trouble> {
         let mut look = Look { keys: Keys::new(), found: None };
         for rule in &self.plan.find {
             let Some(key) = read(rule, facts)? else { continue };
@@ -79,7 +79,7 @@ impl Owning<'_> {
     }
 
     /// Keys that are learnt from the request.
-    fn brought<'f>(self, facts: &'f impl RequestFacts) -> Result<Keys<'f>, Trouble> {
+    fn brought(self, facts: &impl RequestFacts) -> Result<Keys<'_>, Trouble> {
         let rules = self.plan.learn.iter().filter_map(Learn::of_request);
         rules.filter_map(|rule| read(rule, facts).transpose()).collect()
     }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
-use pointsman_core::cluster::membership::Membership;
+use pointsman_core::cluster::membership::{Member, Membership};
 use pointsman_core::owners::decide::{Course, Rules};
 use pointsman_core::owners::{Owner, OwnerTable};
 use serde::Deserialize;
@@ -154,7 +154,7 @@ fn seen(service: &Service, table: &OwnerTable, key: &str, owner: Owner, members:
         "node": *life.node,
         "epoch": owner.epoch,
         "idle_s": owner.idle.as_secs(),
-        "there": member.is_some_and(|member| member.eligible()),
+        "there": member.is_some_and(Member::eligible),
     })
 }
 

@@ -20,7 +20,7 @@ use pointsman_core::pick::picker::By;
 use pointsman_lane::traffic::{Ending, Facts, Flaw, Leave, Page, Peer, Receipt, Reply, Room, Traffic, Trip};
 
 use super::answer::fill;
-use super::entry::{Asked, Sent, decided, line, micros};
+use super::entry::{Asked, Sent, line};
 use super::forwarded::Seen;
 use super::mirror::Copier;
 use super::outcome::{count, note, timeouts};
@@ -33,6 +33,7 @@ use crate::world::{Course, Service, clock};
 use tunnel::Tunnel;
 
 mod tunnel;
+mod written;
 
 /// 101, Switching Protocols (RFC 9110 §15.2.2).
 const SWITCHING: u16 = 101;
@@ -366,45 +367,5 @@ impl Errand {
             (None, Some(tunnel)) => &tunnel.books.metrics,
             (None, None) => &self.worker.unrouted,
         }
-    }
-
-    /// Names of service and policy.
-    fn names(&self) -> (&str, &str) {
-        match (&self.service, &self.tunnel) {
-            (Some(service), _) => (&service.state.name, &service.plan.policy.name),
-            (None, Some(tunnel)) => (&tunnel.books.service, &tunnel.books.policy),
-            (None, None) => (NO_SERVICE, NO_SERVICE),
-        }
-    }
-
-    fn write_line(
-        &self,
-        facts: &Facts<'_>,
-        receipt: &Receipt,
-        took: Duration,
-        upstream: Option<Duration>,
-        refused: Option<&'static str>,
-    ) {
-        let client = self.origin.client;
-        let asked = Asked { client, subject: facts.subject(), method: facts.method(), path: facts.path() };
-        let cut = matches!(receipt.ending, Ending::ClientGone | Ending::CutOff | Ending::Rejected);
-        let error = cut.then(|| receipt.ending.label());
-        let sent = Sent { status: receipt.status, bytes: receipt.response_bytes, error };
-        let id = self.id.read(facts);
-        let (by, fault) = decided(self.last.as_ref().map(|(_, by)| *by), self.reason.as_ref());
-        let (service, policy) = self.names();
-        self.worker.shared.log.write(&crate::access_log::Line {
-            request_id: id.as_ref(),
-            service,
-            node: self.last.as_ref().map(|(node, _)| node.spec.id.as_str()),
-            policy,
-            by,
-            fault,
-            attempts: self.exchange.attempts(),
-            duration_us: micros(took),
-            upstream_us: upstream.map(micros),
-            refused,
-            ..line(SystemTime::now() - took, &asked, &sent)
-        });
     }
 }

@@ -26,16 +26,13 @@ use super::entry::{Asked, Sent};
 use super::head::{self, Head};
 use super::manner::Manners;
 use super::mirror::Copier;
+use super::outcome::{REFUSED, TRY_ELSEWHERE};
 use super::stopping::Stopping;
 use super::trip::Trip;
 use super::{Shared, ahead, answer, broadcast, course, forwarded, guard, identity, outcome, owned};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::{Course, Service};
-
-/// What an error of ours is called in pingora's words; never shown to a client.
-const REFUSED: ErrorType = ErrorType::Custom("refused");
-const TRY_ELSEWHERE: ErrorType = ErrorType::Custom("try elsewhere");
 
 /// How long the rest of a request's body is read after an answer, so that its connection can be used again.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -286,9 +283,8 @@ impl ProxyHttp for Gateway {
         end: bool,
         trip: &mut Trip,
     ) -> Result<Option<Duration>> {
-        let passing = bytes.as_deref().unwrap_or_default();
-        trip.passed(0, passing.len());
-        owned::passes_body(trip, passing, end);
+        trip.passed(0, bytes.as_ref().map_or(0, Bytes::len));
+        owned::passes_body(trip, bytes.as_deref().unwrap_or_default(), end);
         if trip.late() {
             // A body that ends with its connection would look whole.
             return Err(Error::new_up(ErrorType::ReadTimedout));

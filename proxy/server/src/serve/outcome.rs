@@ -19,6 +19,10 @@ use crate::metrics::ServiceMetrics;
 use crate::refusal::Why;
 use crate::world::{Service, clock};
 
+/// What an error of ours is called in pingora's words; never shown to a client.
+pub(super) const REFUSED: ErrorType = ErrorType::Custom("refused");
+pub(super) const TRY_ELSEWHERE: ErrorType = ErrorType::Custom("try elsewhere");
+
 /// How long an attempt may take.
 pub(super) fn timeouts(service: &Service, idempotent: bool, attempt: u32) -> Timeouts {
     let all = service.plan.timeouts;

@@ -206,15 +206,15 @@ impl Lesson {
 struct Head<'a, A>(&'a A);
 
 impl<A: Answer> RequestFacts for Head<'_, A> {
-    fn method(&self) -> &str {
+    fn method(&self) -> &'static str {
         ""
     }
 
-    fn host(&self) -> &str {
+    fn host(&self) -> &'static str {
         ""
     }
 
-    fn path(&self) -> &str {
+    fn path(&self) -> &'static str {
         ""
     }
 

@@ -96,3 +96,30 @@ async fn a_node_that_comes_back_owns_what_it_owned_or_not_as_the_settings_say() 
         }
     }
 }
+
+#[tokio::test]
+async fn the_primary_takes_what_nobody_owns_and_stands_in_for_who_is_gone() {
+    let with_primary = |owners: &str| {
+        yaml(owners).replace("policy: round-robin", "policy: round-robin\n    primary: { takeover_after: 0s }")
+    };
+    let proxy = proxy_with(&with_primary("on_unknown: hash, on_gone: primary, park: 30s")).await;
+    let _nodes = nodes(&proxy, 2, &["oms"]).await;
+    let primary =
+        || async { Some(proxy.admin.get("/v1/services/oms/primary").await.ok()?.json().ok()?["id"] == "oms-1") };
+    until(|| async { primary().await.filter(|elected| *elected) }).await.expect("the first is elected");
+    let mut order = "a".to_owned();
+    while node(&ask(&proxy, &[("x-order", &order)]).await) != "oms-2" {
+        order.push('a');
+    }
+    drain(&proxy, "oms-2", "drain", "draining").await;
+    let answer = ask(&proxy, &[("x-order", &order)]).await;
+    assert_eq!((node(&answer).as_str(), sent(&answer, "pointsman-owner-epoch")), ("oms-1", Value::Null));
+    assert_ne!(sent(&answer, "pointsman-epoch"), Value::Null, "{}", answer.text());
+    drain(&proxy, "oms-2", "undrain", "up").await;
+    assert_eq!(node(&ask(&proxy, &[("x-order", &order)]).await), "oms-2", "a stand-in owns nothing");
+    now(&proxy, &with_primary("on_unknown: primary, on_gone: primary")).await;
+    for order in ["new-1", "new-2", "new-3"] {
+        assert_eq!(node(&ask(&proxy, &[("x-order", order)]).await), "oms-1");
+        assert_eq!(owner(&proxy, order).await["node"], "oms-1");
+    }
+}
