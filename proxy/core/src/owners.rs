@@ -19,6 +19,7 @@ use table::{Entry, Hash};
 
 pub mod decide;
 mod lives;
+pub mod parts;
 mod shard;
 mod sink;
 pub mod snapshot;

@@ -6,6 +6,7 @@
 
 mod disk;
 mod frame;
+pub mod owners;
 mod state;
 mod store;
 
