@@ -125,13 +125,13 @@ struct Shared {
 
 type AppState = axum::extract::State<Arc<Shared>>;
 
-/// Serves the admin API on `socket`, which listens at `local`, until the future is dropped. Events count from the call on, not from the first
-/// poll.
+/// Serves the admin API on `socket`, which listens at `local`, until the future is dropped. Events count from the start of the
+/// process.
 ///
 /// # Errors
 /// When the socket cannot be used, or when others than this machine reach it and the world in force names no tokens.
 pub fn serve(socket: OwnedFd, local: Address, parts: AdminParts) -> impl Future<Output = io::Result<()>> + Send {
-    let bus = parts.bus.listen();
+    let bus = parts.bus.listen_from_the_start();
     async move {
         let nobody = parts.world.load().plan.admin.as_ref().is_none_or(|admin| admin.tokens.is_empty());
         if nobody && !local.is_local() {

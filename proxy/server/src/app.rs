@@ -22,6 +22,7 @@ mod descriptors;
 mod doors;
 mod gauges;
 mod house;
+mod keeper;
 mod notify;
 mod operators;
 mod owners;
@@ -95,6 +96,8 @@ impl House {
             let end = signals.until_end(&house.reload, &upgrades, handed).await;
             upgrades.stop();
             house.stop(args, &end, &mut signals).await;
+            // Requests may have learnt owners up to their last byte.
+            house.keeper.stop().await;
             house.admin.iter().for_each(Operators::close);
         });
     }

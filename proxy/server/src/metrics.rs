@@ -18,6 +18,7 @@ mod admin;
 mod clients;
 mod families;
 mod histogram;
+mod kept;
 mod nodes;
 mod owners;
 mod primaries;
@@ -29,6 +30,7 @@ mod tls;
 pub use admin::AdminMetrics;
 pub use clients::ClientMetrics;
 use families::{count_alone, counters, gauges, register};
+pub use kept::KeptMetrics;
 pub use nodes::NodeGauges;
 pub use owners::OwnerMetrics;
 pub use primaries::PrimaryMetrics;
@@ -55,6 +57,7 @@ pub struct Metrics {
     ejections: IntCounterVec,
     spared: IntCounterVec,
     primaries: PrimaryMetrics,
+    kept: KeptMetrics,
     reloads: IntCounterVec,
     quarantines: IntCounterVec,
     swaps: IntCounterVec,
@@ -106,6 +109,7 @@ impl Metrics {
                 &["service", "node"],
             ),
             primaries: PrimaryMetrics::new(&registry),
+            kept: KeptMetrics::new(&registry),
             reloads: counters("pointsman_reloads_total", "Reloads of the configuration.", &["outcome"]),
             quarantines: counters(
                 "pointsman_policy_quarantines_total",
@@ -191,6 +195,11 @@ impl Metrics {
     /// Primaries of services.
     pub fn primaries(&self) -> &PrimaryMetrics {
         &self.primaries
+    }
+
+    /// Owners of keys on disk.
+    pub fn kept(&self) -> &KeptMetrics {
+        &self.kept
     }
 
     /// A lease lapsed.

@@ -5,6 +5,8 @@
 mod drain;
 #[path = "leaving/load.rs"]
 mod load;
+#[path = "leaving/owners.rs"]
+mod owners;
 #[path = "leaving/refused.rs"]
 mod refused;
 #[path = "leaving/registry.rs"]

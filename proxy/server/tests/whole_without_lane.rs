@@ -18,6 +18,8 @@ mod death;
 mod ejection;
 #[path = "whole/forwarding.rs"]
 mod forwarding;
+#[path = "whole/kept.rs"]
+mod kept;
 #[path = "whole/limits.rs"]
 mod limits;
 #[path = "whole/mirror.rs"]

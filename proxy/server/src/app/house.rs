@@ -10,6 +10,7 @@ use pointsman_config::{Problems, Source};
 use pointsman_host::{Host, HostOptions};
 use tokio::sync::mpsc;
 
+use super::keeper::Keeper;
 use super::operators::Operators;
 use super::upgrade::Heir;
 use super::{Failure, RunArgs, certificates, colour, doors, failed, gauges, owners, privileges, room};
@@ -42,6 +43,8 @@ pub(super) struct House {
     pub(super) audit: Audit,
     /// The registry's.
     pub(super) folder: PathBuf,
+    /// Keeps owners of keys in it.
+    pub(super) keeper: Keeper,
     /// Addresses in use that were inherited.
     pub(super) taken: Vec<Address>,
 }
@@ -93,6 +96,8 @@ impl House {
         }
         let world: WorldCell = Arc::new(ArcSwap::from_pointee(world));
         gauges::at_each_scrape(&metrics, &world);
+        let from = heir.is_some().then(std::os::unix::process::parent_id);
+        let keeper = Keeper::start(&folder, &world, &metrics, &bus, from).map_err(|e| failed(&e))?;
         owners::sweep(&world);
         let log = AccessLog::start(&plan.access_log, &metrics).map_err(|e| failed(&e))?;
         let workers = Arc::new(Workers::start(threads, &world, &metrics, &log).map_err(|e| failed(&e))?);
@@ -110,6 +115,7 @@ impl House {
             bus,
             audit,
             folder,
+            keeper,
             taken,
         };
         house.open(args, sockets, heir.as_deref(), &plan, threads)?;

@@ -214,10 +214,14 @@ impl Office {
             FromHeir::Serving { .. } => return Err("it serves before it was given the registry".into()),
             FromHeir::Failed { why } => return Err(why),
         }
+        // What can be done before anybody has to wait.
+        self.parts.house.keeper.prepare().await;
         // From here to its word nobody can join or renew; whoever tries waits.
         self.parts.house.entrance.shut();
         given.registry = true;
         self.parts.house.audit.hold();
+        // Before the registry's lock is given up, which guards these files, too.
+        self.parts.house.keeper.release().await;
         let mut legacy = self.parts.house.control.release().await.map_err(|error| error.to_string())?;
         // Nothing is changed here any more: only lines of what was may still come.
         self.parts.house.audit.close(LAST_LINES).await.map_err(|error| error.to_string())?;
@@ -306,6 +310,7 @@ impl Office {
             if let Err(error) = self.parts.house.control.take_back().await {
                 self.parts.house.bus.tell("registry-unwritable", "", "", error.to_string());
             }
+            self.parts.house.keeper.take_back().await;
             if let Err(error) = self.parts.house.audit.open().await {
                 self.parts.house.bus.tell("audit-unwritable", "", "", error.to_string());
             }

@@ -33,13 +33,16 @@ pub struct Notice {
 #[derive(Debug, Clone)]
 pub struct Bus {
     sender: broadcast::Sender<Notice>,
+    /// Hears everything, for whoever comes first.
+    first: std::sync::Arc<parking_lot::Mutex<Option<broadcast::Receiver<Notice>>>>,
     seq: std::sync::Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Default for Bus {
     fn default() -> Self {
         // 1,024 notices: a burst of 1,000 joins a second reaches a reader that looks once a second.
-        Self { sender: broadcast::Sender::new(1024), seq: std::sync::Arc::default() }
+        let (sender, first) = broadcast::channel(1024);
+        Self { sender, first: std::sync::Arc::new(Some(first).into()), seq: std::sync::Arc::default() }
     }
 }
 
@@ -78,6 +81,11 @@ impl Bus {
         let (service, node) = (service.into(), node.into());
         // An error means that nobody listens.
         let _ = self.sender.send(Notice { seq, at_ms, kind, service, node, message, epoch, why });
+    }
+
+    /// Listens from the first notice on, once; whoever comes later listens from now on.
+    pub fn listen_from_the_start(&self) -> broadcast::Receiver<Notice> {
+        self.first.lock().take().unwrap_or_else(|| self.listen())
     }
 
     /// Listens from now on.
