@@ -36,6 +36,7 @@ mod routes;
 mod run_as;
 mod services;
 mod shed;
+mod sticky;
 mod tls;
 mod trusted;
 pub(crate) mod words;
@@ -156,10 +157,13 @@ pub(crate) fn plan(root: &Node, checks: &Checks, known_policies: &[&str]) -> Pla
     }
 }
 
-/// Reads the hashes of tokens, and reports what is wrong with the files that a plan names.
+/// Reads the hashes of tokens and the secrets of cookies, and reports what is wrong with the files that a plan names.
 pub(crate) fn files(plan: &mut Plan, checks: &Checks) {
     if let Some(admin) = &mut plan.admin {
         admin::read_hashes(admin, checks);
+    }
+    for cookie in plan.services.values_mut().filter_map(|service| service.sticky_cookie.as_mut()) {
+        sticky::read_secrets(cookie, checks);
     }
     for tls in plan.served_over_tls() {
         for certificate in &tls.certificates {

@@ -16,6 +16,7 @@ mod admin;
 mod broadcast;
 mod client;
 mod drain;
+mod health;
 mod key;
 mod network;
 mod owners;
@@ -23,6 +24,7 @@ mod policy;
 mod primary;
 mod route;
 mod run_as;
+mod sticky;
 mod tls;
 mod told;
 
@@ -31,6 +33,7 @@ pub use admin::{Admin, Audit, OnAuditError, Role, Token, TokenHash};
 pub use broadcast::{Broadcast, Gather, Recipients, Sender};
 pub use client::{ClientLimits, Http2Limits};
 pub use drain::Drain;
+pub use health::{HealthCheck, Probe};
 pub use key::{
     BodyPlace, DEFAULT_BODY_LIMIT, KeyPart, KeyRule, KeySource, KeyStep, NoKey, Otherwise, PathTemplate, Place,
     Repeated, Segment, XmlPath,
@@ -41,6 +44,7 @@ pub use policy::{PolicyUse, Setting};
 pub use primary::Primary;
 pub use route::{Edits, Host, Match, Mirror, PathMatch, Redirect, Rewrite, Route, Share};
 pub use run_as::RunAs;
+pub use sticky::{Secrets, StickyCookie};
 pub use tls::{Authorities, Certificate, NodeTls, Protocol, Tls, TlsVersion};
 pub use told::{ForwardedHeaders, Told};
 
@@ -102,9 +106,11 @@ impl Plan {
         listeners.chain(self.admin.iter().filter_map(|admin| admin.tls.as_ref()))
     }
 
-    /// Every file with the hash of a token.
-    pub fn hash_files(&self) -> impl Iterator<Item = &std::path::Path> {
-        self.admin.iter().flat_map(|admin| &admin.tokens).filter_map(|token| token.hash_file.as_deref())
+    /// Every file with the hash of a token, or with the secrets of a cookie.
+    pub fn secret_files(&self) -> impl Iterator<Item = &std::path::Path> {
+        let hashes = self.admin.iter().flat_map(|admin| &admin.tokens).filter_map(|token| token.hash_file.as_deref());
+        let cookies = self.services.values().filter_map(|service| service.sticky_cookie.as_ref());
+        hashes.chain(cookies.filter_map(|cookie| cookie.secret_file.as_deref()))
     }
 }
 
@@ -199,6 +205,9 @@ pub struct Service {
     /// How a primary is elected; `None`: there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary: Option<Primary>,
+    /// How clients are brought back to their nodes; `None`: they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sticky_cookie: Option<StickyCookie>,
     /// Nodes that stand in the file; joined ones come beside these.
     pub nodes: Vec<StaticNode>,
     /// How its nodes are spoken to over TLS; `None`: in clear.
@@ -251,50 +260,6 @@ pub struct StaticNode {
     pub zone: String,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
-}
-
-/// An active health check.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct HealthCheck {
-    /// What is asked.
-    pub probe: Probe,
-    /// How it is asked over TLS; that of the service.
-    pub tls: Option<NodeTls>,
-    /// Time between two checks of one node (100 ms and up).
-    #[serde(serialize_with = "serialize_duration")]
-    pub interval: Duration,
-    /// Time that one check may take.
-    #[serde(serialize_with = "serialize_duration")]
-    pub timeout: Duration,
-    /// Failures in a row that take a node down.
-    pub fall: u32,
-    /// Successes in a row that bring it up.
-    pub rise: u32,
-    /// Share of the interval by which checks are spread, 0 to 1.
-    pub jitter: f64,
-}
-
-/// What an active health check asks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub enum Probe {
-    /// A TCP connection that is accepted.
-    Tcp,
-    /// `grpc.health.v1.Health/Check` over HTTP/2.
-    Grpc {
-        /// The service asked about; empty: the node as a whole.
-        service: String,
-    },
-    /// An HTTP/1.1 GET.
-    Http {
-        /// Path and query.
-        path: String,
-        /// Inclusive ranges of statuses that pass.
-        expect: Vec<(u16, u16)>,
-        /// Host header; the node's address when absent.
-        host: Option<String>,
-        /// Further headers.
-        headers: Vec<(String, String)>,
-    },
 }
 
 /// What is tried again, and how often.

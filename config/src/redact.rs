@@ -19,7 +19,9 @@ pub(crate) fn line(line: &str) -> String {
             let bare = value.trim().trim_start_matches(['"', '\'']);
             // A key rule names a cookie; what a cookie holds has a `=`.
             let names_one = before.trim_end_matches([':', ' ']).ends_with("cookie") && !bare.contains('=');
-            if !bare.starts_with("${") && !names_one {
+            // What stands in for a variable that is not set is as secret as what the variable holds.
+            let refers = bare.starts_with("${") && !bare.contains(":-");
+            if !refers && !names_one {
                 out.extend(value.chars().map(|c| if c == ' ' { ' ' } else { '*' }));
                 rest = &after[value.len()..];
             }
@@ -59,9 +61,10 @@ mod tests {
     fn secrets_written_in_the_file_are_not_shown() {
         let text = "admin: { token_file: secrets/token }\n  headers: { authorization: \"Bearer a, bc\", x-shard: 7, token: t1 }\n\
              \x20   password: hunter2, and more\n    \"X-API-Key\": k123\n    authorization: ${HEALTH_TOKEN}\n\
+             \x20   secret: \"${SECRET:-d789}\"\n    secret_file: shop.secret\n\
              # a comment: stays\n  tokens: [{ name: ops, hash: \"sha256:0123\" }]\n    hash: h456\r\n    hash_file: ops.hash\n";
         let shown = redact(text);
-        for gone in ["Bearer", "bc", "t1", "hunter2", "more", "k123", "0123", "h456"] {
+        for gone in ["Bearer", "bc", "t1", "hunter2", "more", "k123", "0123", "h456", "d789"] {
             assert!(!shown.contains(gone), "{shown}");
         }
         for kept in [
@@ -71,6 +74,7 @@ mod tests {
             "# a comment: stays",
             "tokens: [{ name: ops, hash: *************",
             "hash_file: ops.hash",
+            "secret_file: shop.secret",
         ] {
             assert!(shown.contains(kept), "{kept} in {shown}");
         }

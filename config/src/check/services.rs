@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fields::{Fields, Known};
 use super::words::{NAME_RULE, is_name, quote};
-use super::{drain, eject, health, key, nodes, owners, policies, primary, retry, tls};
+use super::{drain, eject, health, key, nodes, owners, policies, primary, retry, sticky, tls};
 use crate::plan::{AllDown, KeyRule, KeySource, Limits, Protocol, Rate, Service, SlowStart, Timeouts};
 use crate::raw::{Entry, Value};
 
@@ -27,6 +27,7 @@ const SERVICE: Known = Known {
         "owners",
         "on_unknown",
         "primary",
+        "sticky_cookie",
     ],
     later: &[],
 };
@@ -67,6 +68,7 @@ fn service(file: &Fields, entry: &Entry, policies: &[&str]) -> Service {
         policy: policies::used(&fields, policies),
         owners,
         primary: primary::primary(&fields),
+        sticky_cookie: sticky::cookie(&fields, &entry.key),
         key,
         places,
         nodes: nodes::nodes(&fields),

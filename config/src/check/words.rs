@@ -40,7 +40,7 @@ pub(crate) fn hint_for(written: &str, known: &[&str], nouns: &str) -> String {
     match meant(written, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None if known.is_empty() => format!("there are no {nouns} yet"),
-        None if known.len() <= 16 => format!("{nouns}: {}", list(known)),
+        None if known.len() <= 20 => format!("{nouns}: {}", list(known)),
         None => String::new(),
     }
 }

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::cluster::cell::MembershipCell;
 use crate::cluster::load::{InFlight, Permit};
-use crate::cluster::membership::Membership;
+use crate::cluster::membership::{Member, Membership};
 use crate::cluster::node::{Incarnation, Node};
 use crate::facts::{self, RequestFacts, is_idempotent, is_safe};
 use crate::key::{self, Reading, Trouble};
@@ -113,6 +113,8 @@ pub struct Scene<'a, F> {
     pub members: &'a MembershipCell,
     /// The service's turn.
     pub turn: &'a AtomicU64,
+    /// The node that the client's cookie names, where it may be believed.
+    pub stuck: Option<Incarnation>,
     /// The request.
     pub facts: &'a F,
     /// Which worker asks.
@@ -312,7 +314,7 @@ impl Exchange {
             now_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             key_hash: key.as_deref().map(key::stable_hash),
             key: key.as_deref().filter(|_| needs.key >= KeyNeed::Text),
-            owner,
+            owner: owner.or_else(|| scene.stuck.and_then(|life| taking(membership, life))),
             headers: (!needs.headers.is_empty()).then_some(&headers[..]),
             attempt: self.attempts + 1,
             tried: &tried,
@@ -370,6 +372,12 @@ impl Exchange {
 /// one that may change something.
 fn open<F: RequestFacts>(scene: &Scene<'_, F>, membership: &Membership) -> bool {
     !membership.desperate() || scene.all_down == AllDown::TryAnyWrites || is_safe(scene.facts.method())
+}
+
+/// Where an incarnation stands, if it may take requests.
+fn taking(membership: &Membership, life: Incarnation) -> Option<u32> {
+    let index = membership.index_of(life)?;
+    membership.get(index).is_some_and(Member::eligible).then_some(index)
 }
 
 /// `SplitMix64`'s finaliser (Steele, Lea and Flood 2014): neighbouring inputs give unrelated bits.

@@ -25,6 +25,7 @@ mod primaries;
 mod process;
 mod rows;
 mod service;
+mod sticky;
 mod tls;
 
 pub use admin::AdminMetrics;
@@ -38,6 +39,7 @@ use process::ProcessMetrics;
 use rows::{counter, family, gauge, histogram};
 pub use service::{OpenTunnel, ServiceMetrics};
 use service::{PerPolicy, PerService};
+pub use sticky::StickyMetrics;
 pub use tls::TlsMetrics;
 
 /// The service name under which requests count that no route takes.
@@ -63,6 +65,7 @@ pub struct Metrics {
     swaps: IntCounterVec,
     handed_over: IntCounterVec,
     clients: ClientMetrics,
+    sticky: IntCounterVec,
     tls: TlsMetrics,
     admin: AdminMetrics,
     process: ProcessMetrics,
@@ -130,6 +133,7 @@ impl Metrics {
                 "Access log lines dropped because the disk did not keep up.",
             ),
             clients: ClientMetrics::new(&registry),
+            sticky: sticky::family(&registry),
             tls: TlsMetrics::new(&registry),
             admin: AdminMetrics::new(&registry),
             process: ProcessMetrics::new(&registry),
@@ -231,6 +235,11 @@ impl Metrics {
     /// Connections of clients that were closed.
     pub fn clients(&self) -> &ClientMetrics {
         &self.clients
+    }
+
+    /// Cookies of a service that bring clients back to their nodes.
+    pub fn sticky(&self, service: &str) -> StickyMetrics {
+        StickyMetrics::of(&self.sticky, service)
     }
 
     /// A connection left the express lane (`reason`: one of a fixed list).

@@ -373,5 +373,5 @@ fn feed(world: &World) {
 
 /// Every file that the world rests on.
 fn files<'a>(config: &'a Path, plan: &'a Plan) -> impl Iterator<Item = &'a Path> {
-    std::iter::once(config).chain(plan.policies.values().map(|source| source.wasm.as_path())).chain(plan.hash_files())
+    std::iter::once(config).chain(plan.policies.values().map(|source| source.wasm.as_path())).chain(plan.secret_files())
 }

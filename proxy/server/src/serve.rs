@@ -48,6 +48,7 @@ mod remark;
 mod reserve;
 mod scene;
 mod sockets;
+mod sticky;
 mod stopping;
 mod stream;
 mod tls;

@@ -25,9 +25,11 @@ pub mod mirror;
 pub mod reload;
 pub mod route;
 pub mod secure;
+pub mod sticky;
 
 pub use mirror::Mirror;
 pub use route::{Course, Route};
+pub use sticky::Sticky;
 
 /// One configuration in force. A request holds one from its head to its last byte.
 pub struct World {
@@ -51,6 +53,8 @@ pub struct Service {
     pub state: Arc<ServiceState>,
     /// How many requests a key may make. Kept over reloads that leave the rule as it is.
     pub rate: Option<Arc<RateLimiter>>,
+    /// Brings clients back to their nodes by a cookie.
+    pub sticky: Option<Arc<Sticky>>,
     /// Asks the policy.
     pub picker: Picker,
     /// Whether its requests are counted by [`ServiceState::barrier`], since a broadcast may wait for them.

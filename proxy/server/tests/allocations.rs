@@ -81,18 +81,24 @@ const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Le
 /// What clients get of it: the route sets a field anew, after the others.
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\ncontent-type: text/plain\r\n\r\n0123456789";
 /// Each is a service of its own, with and without a key.
-const POLICIES: [&str; 5] = ["round-robin", "least-connections", "customer-modulo", "consistent-hash", OWNED];
+const POLICIES: [&str; 7] =
+    ["round-robin", "least-connections", "customer-modulo", "consistent-hash", "read-write-split", "sticky", OWNED];
 /// By round robin, but that keys have owners.
 const OWNED: &str = "owned";
 const OWNERS: &str =
     ", owners: { claim: behind, learn: [{ request: { header: x-customer-id } }, { response: { header: x-order } }] }";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// Of a client that comes back to `n1` of the service `sticky`, signed with that secret.
+const COOKIE: &str = "pointsman-sticky=n1.21ab73b2c261c64655fddbc5795fee81e6790cafaadfd2a3ce88728960b598b2";
 
 /// What each route changes on the way.
 const CHANGES: &str = "rewrite: { prefix: /inner }, request_headers: { set: { x-env: prod }, remove: [accept] }, \
     response_headers: { set: { content-type: text/plain } }";
 
 fn requests(policy: &str) -> [String; 2] {
-    let common = "Host: example.com\r\nAccept: */*\r\nX-Customer-Id: 42\r\nX-Forwarded-For: 203.0.113.7, 127.0.0.2\r\n";
+    let common = &format!(
+        "Cookie: a=1; {COOKIE}\r\nHost: example.com\r\nAccept: */*\r\nX-Customer-Id: 42\r\nX-Forwarded-For: 203.0.113.7, 127.0.0.2\r\n"
+    );
     [
         format!("GET /{policy}/7?full=1 HTTP/1.1\r\n{common}\r\n"),
         format!("POST /{policy} HTTP/1.1\r\n{common}Content-Length: 10\r\n\r\n0123456789"),
@@ -131,7 +137,11 @@ fn proxy(folder: &Path) -> SocketAddr {
     for policy in POLICIES {
         let nodes: Vec<String> = (1..3).map(|n| format!("{{ id: n{n}, ordinal: {n}, address: {} }}", node())).collect();
         let nodes = nodes.join(", ");
-        let (used, owners) = if policy == OWNED { ("round-robin", OWNERS) } else { (policy, "") };
+        let (used, owners) = match policy {
+            OWNED => ("round-robin", OWNERS),
+            "sticky" => ("sticky", ", sticky_cookie: { secret_file: cookie.secret }"),
+            _ => (policy, ""),
+        };
         let key = "key: { header: x-customer-id }";
         let _ = writeln!(yaml, "  {policy}: {{ policy: {used}, {key}, primary: on, nodes: [{nodes}]{owners} }}");
     }
@@ -141,6 +151,7 @@ fn proxy(folder: &Path) -> SocketAddr {
     }
     let (config, ports) = (folder.join("pointsman.yaml"), folder.join("ports.json"));
     std::fs::write(&config, yaml).expect("written");
+    std::fs::write(folder.join("cookie.secret"), SECRET).expect("written");
     let args = RunArgs { config, threads: Some(1), notice: 0, grace: 1, ports_file: Some(ports.clone()) };
     std::thread::spawn(move || run(&args));
     loop {

@@ -38,8 +38,12 @@ mod reload;
 mod retries;
 #[path = "whole/routing.rs"]
 mod routing;
+#[path = "whole/splits.rs"]
+mod splits;
 #[path = "whole/stage.rs"]
 mod stage;
+#[path = "whole/sticky.rs"]
+mod sticky;
 #[path = "whole/swap.rs"]
 mod swap;
 #[path = "whole/tunnels.rs"]

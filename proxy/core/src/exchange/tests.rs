@@ -14,6 +14,7 @@ use crate::pick::scripted::{Scripted, membership, node};
 mod owners;
 mod properties;
 mod queue;
+mod stuck;
 mod timeline;
 
 /// A service of which a test turns every knob, and one request to it.
@@ -27,6 +28,7 @@ struct Stage {
     all_down: AllDown,
     members: MembershipCell,
     turn: AtomicU64,
+    stuck: Option<Incarnation>,
     facts: Plain,
     exchange: Exchange,
     /// The last action, kept since it holds the in-flight guard.
@@ -48,6 +50,7 @@ impl Stage {
             all_down: AllDown::Fail,
             members: MembershipCell::default(),
             turn: AtomicU64::new(40),
+            stuck: None,
             facts: Plain { method: method.into(), path: "/".into(), ..Plain::default() },
             exchange: Exchange::new(1),
             last: None,
@@ -71,6 +74,7 @@ impl Stage {
             all_down: self.all_down,
             members: &self.members,
             turn: &self.turn,
+            stuck: self.stuck,
             facts: &self.facts,
             worker: 0,
         };
@@ -157,6 +161,7 @@ fn a_turn_that_others_have_passed_is_not_given_back() {
         all_down: stage.all_down,
         members: &stage.members,
         turn: &turns,
+        stuck: None,
         facts: &stage.facts,
         worker: 0,
     };

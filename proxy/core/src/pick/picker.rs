@@ -103,10 +103,15 @@ impl Picker {
         if hopeless {
             return Decision::Refuse(Reason::NoNode);
         }
-        self.fall_back(&wrong, membership, ask.tried)
+        self.fall_back(&wrong, membership, ask)
     }
 
-    fn fall_back(&self, wrong: &Wrong, membership: &Membership, tried: &[u32]) -> Decision {
+    fn fall_back(&self, wrong: &Wrong, membership: &Membership, ask: &Ask<'_>) -> Decision {
+        let (tried, by) = (ask.tried, By::Fallback(wrong.fault));
+        // Who owns the key is known without the policy.
+        if let Some(index) = ask.owner.filter(|owner| matches!(named(membership, tried, *owner), Named::Free)) {
+            return Decision::Node { index, only: true, by };
+        }
         let on_fault =
             self.on_fault.unwrap_or(if self.pins || wrong.only { OnFault::Refuse } else { OnFault::RoundRobin });
         if on_fault == OnFault::Refuse {
@@ -114,7 +119,6 @@ impl Picker {
         }
         let turn = self.turn.fetch_add(1, atomic::Ordering::Relaxed);
         let nth = turn % count(membership, tried).max(1) as u64;
-        let by = By::Fallback(wrong.fault);
         free(membership, tried)
             .nth(usize::try_from(nth).unwrap_or(0))
             .map_or(Decision::Refuse(Reason::NoNode), |index| Decision::Node { index, only: false, by })

@@ -145,6 +145,7 @@ fn service(name: &str, health: Option<HealthCheck>, nodes: Vec<plan::StaticNode>
         places: Vec::new(),
         owners: None,
         primary: None,
+        sticky_cookie: None,
         nodes,
         tls: None,
         protocol: plan::Protocol::Http1,

@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::world::bus::Bus;
 use crate::world::control::Feed;
 use crate::world::reload::PolicyReport;
-use crate::world::{Route, Service, ServiceState, World};
+use crate::world::{Route, Service, ServiceState, Sticky, World};
 
 /// What is wrong with a policy, and where the operator wrote what led to it.
 pub(super) struct Wrong {
@@ -123,7 +123,14 @@ impl Builder<'_> {
                     hint: cure(name, &module.about().name, found),
                 }
             })?;
-        Ok(InForce { name: name.clone(), policy, source: found.source.clone() })
+        match service.sticky_cookie.as_ref().filter(|_| !policy.needs().owner) {
+            Some(cookie) => Err(Wrong {
+                mark: cookie.mark,
+                message: format!("policy `{name}` of service `{}` does not ask whose a request is", service.name),
+                hint: "`policy: sticky` follows the cookie; or take `sticky_cookie` out".into(),
+            }),
+            None => Ok(InForce { name: name.clone(), policy, source: found.source.clone() }),
+        }
     }
 
     /// Would these bytes do as policy `name` wherever it is used? Swaps nothing. What it answers keeps the compiled code
@@ -197,6 +204,7 @@ impl Builder<'_> {
         let policy = self.instead.and_then(|instead| instead(service)).unwrap_or_else(sandboxed);
         Service {
             rate: self.rate(service),
+            sticky: self.sticky(service),
             plan: service.clone(),
             state,
             picker: Picker::new(policy, service.policy.on_fault),
@@ -221,6 +229,11 @@ impl Builder<'_> {
             owners,
             barrier: old.map(|old| Arc::clone(&old.barrier)).unwrap_or_default(),
         })
+    }
+
+    fn sticky(&self, service: &plan::Service) -> Option<Arc<Sticky>> {
+        let cookie = service.sticky_cookie.as_ref()?;
+        Some(Arc::new(Sticky::new(cookie, &service.name, self.metrics.sticky(&service.name))))
     }
 
     /// Buckets go on where they stand, unless the rule has changed.

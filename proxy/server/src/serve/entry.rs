@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use pingora_proxy::Session;
 use pointsman_core::exchange::Reason;
+use pointsman_core::origin::Origin;
 use pointsman_core::pick::picker::By;
 use pointsman_core::pick::policy::Fault;
 
+use super::guard;
 use crate::access_log::Line;
 use crate::metrics::NO_SERVICE;
 
@@ -56,6 +59,16 @@ pub(super) struct Asked<'a> {
     pub(super) subject: Option<&'a str>,
     pub(super) method: &'a str,
     pub(super) path: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    /// What pingora has read.
+    pub(super) fn of(session: &'a Session, origin: Option<Origin>) -> Self {
+        let request = session.req_header();
+        let (method, path) =
+            if guard::is_headless(session) { ("-", "-") } else { (request.method.as_str(), request.uri.path()) };
+        Self { client: origin.and_then(|origin| origin.client), subject: guard::subject(session), method, path }
+    }
 }
 
 /// What the client was sent, for the log.

@@ -12,7 +12,7 @@ use pointsman_config::plan::{ForwardedHeaders, Timeouts, Told};
 use pointsman_core::barrier::Pass;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
-use pointsman_core::exchange::{Action, Attempt, Event, Exchange, FailureClass, Reason, WaitsFor};
+use pointsman_core::exchange::{Action, Attempt, Event, Exchange, FailureClass, Reason, Scene, WaitsFor};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::key::body::{BodyReader, Progress, WithBody};
 use pointsman_core::origin::Origin;
@@ -26,14 +26,14 @@ use super::mirror::Copier;
 use super::outcome::{count, note, timeouts};
 use super::stopping::Stopping;
 use super::trip::TIMED;
-use super::{Shared, ahead, epoch, forwarded, identity, owned, scene};
+use super::{Shared, ahead, epoch, forwarded, identity, owned, scene, sticky};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::{Course, Service, clock};
 use tunnel::Tunnel;
 
+mod books;
 mod tunnel;
-mod written;
 
 /// 101, Switching Protocols (RFC 9110 §15.2.2).
 const SWITCHING: u16 = 101;
@@ -197,7 +197,8 @@ impl Trip for Errand {
         let Some(service) = &self.service else { return Action::Answer(Reason::NoRoute) };
         let head = Seen { facts, client: self.origin.client };
         let facts = WithBody { head: &head, body: self.body.as_ref() };
-        let scene = scene::of(service, self.worker.index, &facts);
+        let stuck = sticky::node(service, &facts, event);
+        let scene = Scene { stuck, ..scene::of(service, self.worker.index, &facts) };
         let before = (self.timed && event == Event::Start).then(clock::now);
         let action = self.exchange.step(&scene, event, now);
         if let Some(before) = before {
@@ -271,9 +272,13 @@ impl Trip for Errand {
         self.course.as_ref().is_some_and(|course| course.response.drops(name))
     }
 
-    fn reply_lines(&self, _: &Facts<'_>, out: &mut Vec<u8>) {
+    fn reply_lines(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
         if let Some(course) = &self.course {
             out.extend_from_slice(course.response.lines());
+        }
+        let sticky = self.service.as_ref().and_then(|service| service.sticky.as_ref());
+        if let (Some(sticky), Some((node, _))) = (sticky, &self.last) {
+            sticky::write_line(sticky, facts, facts.is_secure(), self.origin, node, out);
         }
     }
 
@@ -359,13 +364,5 @@ impl Errand {
             note(service, node, outcome);
         }
         self.noted = true;
-    }
-
-    fn metrics(&self) -> &ServiceMetrics {
-        match (&self.service, &self.tunnel) {
-            (Some(service), _) => &service.metrics,
-            (None, Some(tunnel)) => &tunnel.books.metrics,
-            (None, None) => &self.worker.unrouted,
-        }
     }
 }

@@ -29,7 +29,7 @@ use super::mirror::Copier;
 use super::outcome::{REFUSED, TRY_ELSEWHERE};
 use super::stopping::Stopping;
 use super::trip::Trip;
-use super::{Shared, ahead, answer, broadcast, course, forwarded, guard, identity, outcome, owned};
+use super::{Shared, ahead, answer, broadcast, course, forwarded, guard, identity, outcome, owned, sticky};
 use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::refusal::{Why, label};
 use crate::world::{Course, Service};
@@ -142,6 +142,7 @@ impl ProxyHttp for Gateway {
     fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, trip: &mut Trip) -> Result<bool> {
+        head::join_cookies(session)?;
         trip.id = identity::of(session.req_header());
         let peer = head::peer(session);
         let world = self.shared.world.load();
@@ -304,6 +305,7 @@ impl ProxyHttp for Gateway {
         trip: &mut Trip,
     ) -> Result<()> {
         course::on_response(trip, response)?;
+        sticky::on_response(session, trip, response)?;
         // From an Upgrade on nobody judged what the client sent, since it could have been another protocol's.
         let refused = session.is_upgrade_req() && response.status != StatusCode::SWITCHING_PROTOCOLS;
         if refused || self.stopping.until().is_some() {
@@ -376,15 +378,7 @@ impl ProxyHttp for Gateway {
         trip.close(status, &self.unrouted);
         guard::finished(session);
         if self.shared.log.on() {
-            let request = session.req_header();
-            let (method, path) =
-                if guard::is_headless(session) { ("-", "-") } else { (request.method.as_str(), request.uri.path()) };
-            let asked = Asked {
-                client: trip.origin.and_then(|origin| origin.client),
-                subject: guard::subject(session),
-                method,
-                path,
-            };
+            let asked = Asked::of(session, trip.origin);
             let error = error.map(ToString::to_string);
             let bytes = session.body_bytes_sent() as u64;
             self.shared.log.write(&trip.line(&asked, &Sent { status, bytes, error: error.as_deref() }));

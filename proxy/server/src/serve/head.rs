@@ -63,6 +63,17 @@ pub(super) fn mend(session: &Session, request: &mut RequestHeader, node: &Addres
     Ok(())
 }
 
+/// Over HTTP/2 a client may part its cookies; whoever reads them, and a node that is asked in HTTP/1.1, gets them in one
+/// field (RFC 9113 §8.2.3).
+pub(super) fn join_cookies(session: &mut Session) -> Result<()> {
+    let fields = session.req_header().headers.get_all(header::COOKIE);
+    if guard::over_http2(session).is_none() || fields.iter().nth(1).is_none() {
+        return Ok(());
+    }
+    let joined = fields.iter().map(header::HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
+    session.req_header_mut().insert_header(header::COOKIE, joined)
+}
+
 /// What of a head or the body that it announces is over a bound. Of HTTP/1 the guard has seen to that.
 pub(super) fn over_bounds(session: &Session) -> Option<Flaw> {
     let head = session.req_header();

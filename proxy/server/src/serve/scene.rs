@@ -19,6 +19,7 @@ pub(super) fn of<'a, F>(service: &'a Service, worker: usize, facts: &'a F) -> Sc
         all_down: service.plan.all_down,
         members: service.state.members(),
         turn: &service.state.turn,
+        stuck: None,
         facts,
         worker,
     }

@@ -121,6 +121,7 @@ fn service_plan() -> plan::Service {
         places: Vec::new(),
         owners: None,
         primary: None,
+        sticky_cookie: None,
         nodes: Vec::new(),
         tls: None,
         protocol: plan::Protocol::Http1,
@@ -244,6 +245,7 @@ fn world(
     let service = Arc::new(Service {
         counted: false,
         rate: None,
+        sticky: None,
         plan: plan.clone(),
         state: Arc::clone(state),
         picker: Picker::new(policy, None),

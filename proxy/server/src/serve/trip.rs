@@ -4,14 +4,14 @@ use std::future::poll_fn;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use pointsman_config::plan::{ForwardedHeaders, Timeouts};
 use pointsman_core::barrier::Pass;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
-use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, WaitsFor};
+use pointsman_core::exchange::{Action, Attempt, Event, Exchange, Failure, FailureClass, Reason, Scene, WaitsFor};
 use pointsman_core::facts::{RequestFacts, is_idempotent};
 use pointsman_core::key::body::{Progress, WithBody};
 use pointsman_core::origin::Origin;
@@ -20,16 +20,14 @@ use pointsman_core::pick::picker::By;
 use super::ahead::Ahead;
 use super::books::Books;
 use super::deadline::Deadline;
-use super::entry::{Asked, Sent, decided, line, micros};
 use super::epoch;
 use super::outcome::{count, note, timeouts};
 use super::owned::Lesson;
-use super::scene;
-use crate::access_log::Line;
-use crate::metrics::{NO_SERVICE, ServiceMetrics};
-use crate::world::{Course, Mirror, Service, clock};
+use super::{scene, sticky};
+use crate::world::{Course, Mirror, Service, Sticky, clock};
 use underway::Underway;
 
+mod account;
 mod underway;
 
 /// One pick in so many is timed: reading the clock twice costs as much as a pick.
@@ -48,6 +46,8 @@ pub(super) struct Trip {
     pub(super) course: Option<Arc<Course>>,
     /// What was read of its body for its key.
     pub(super) ahead: Ahead,
+    /// Brings the client back to its node, also by the answer that makes it a tunnel.
+    pub(super) sticky: Option<Arc<Sticky>>,
     carrier: Carrier,
     /// While somebody may wait for its end; a tunnel's nobody waits for.
     pass: Option<Pass>,
@@ -87,6 +87,7 @@ impl Trip {
             received: 0,
             course: None,
             ahead: Ahead::default(),
+            sticky: None,
             carrier: Carrier::Nobody,
             pass: None,
             exchange: Exchange::new(random),
@@ -114,6 +115,7 @@ impl Trip {
 
     /// The route says that this service carries it.
     pub(super) fn take(&mut self, service: Arc<Service>) {
+        self.sticky.clone_from(&service.sticky);
         self.carrier = Carrier::Service(service);
     }
 
@@ -152,7 +154,8 @@ impl Trip {
     pub(super) fn step(&mut self, worker: usize, head: &impl RequestFacts, event: Event) -> Action {
         let Carrier::Service(service) = &self.carrier else { return Action::Answer(Reason::NoRoute) };
         let facts = WithBody { head, body: self.ahead.reader.as_ref() };
-        let scene = scene::of(service, worker, &facts);
+        let stuck = sticky::node(service, head, event);
+        let scene = Scene { stuck, ..scene::of(service, worker, &facts) };
         self.idempotent = is_idempotent(head.method());
         let before = (self.timed && event == Event::Start).then(Instant::now);
         let action = self.exchange.step(&scene, event, clock::now());
@@ -370,51 +373,6 @@ impl Trip {
     pub(super) fn passed(&self, up: usize, down: usize) {
         if let Carrier::Tunnel(books) = &self.carrier {
             books.open.passed(up as u64, down as u64);
-        }
-    }
-
-    fn metrics(&self) -> Option<&Arc<ServiceMetrics>> {
-        match &self.carrier {
-            Carrier::Nobody => None,
-            Carrier::Service(service) => Some(&service.metrics),
-            Carrier::Tunnel(books) => Some(&books.metrics),
-        }
-    }
-
-    /// Closes the books: counts the request, gives back the node's in-flight count. `unrouted` counts what no route
-    /// takes.
-    pub(super) fn close(&mut self, status: u16, unrouted: &ServiceMetrics) {
-        self.note_answer();
-        self.attempt = None;
-        self.pass = None;
-        let metrics = self.metrics().map_or(unrouted, |metrics| metrics);
-        metrics.request(status, self.started.elapsed());
-        if let Some(label) = self.refused {
-            metrics.refused(label);
-        }
-    }
-
-    /// The line of the access log.
-    pub(super) fn line<'a>(&'a self, asked: &Asked<'a>, sent: &Sent<'a>) -> Line<'a> {
-        let (service, policy) = match &self.carrier {
-            Carrier::Nobody => (NO_SERVICE, NO_SERVICE),
-            Carrier::Service(service) => (&*service.state.name, service.plan.policy.name.as_str()),
-            Carrier::Tunnel(books) => (&*books.service, books.policy.as_str()),
-        };
-        let took = self.started.elapsed();
-        let (by, fault) = decided(self.last.as_ref().map(|(_, by)| *by), self.reason.as_ref());
-        Line {
-            request_id: self.id.to_str().unwrap_or_default(),
-            service,
-            node: self.last.as_ref().map(|(node, _)| node.spec.id.as_str()),
-            policy,
-            by,
-            fault,
-            attempts: self.exchange.attempts(),
-            duration_us: micros(took),
-            upstream_us: self.head_after.map(micros),
-            refused: self.refused,
-            ..line(SystemTime::now() - took, asked, sent)
         }
     }
 }

@@ -53,6 +53,33 @@ async fn a_node_is_told_that_its_client_spoke_tls() {
 }
 
 #[tokio::test]
+async fn a_cookie_that_came_ciphered_is_not_to_be_sent_in_clear() {
+    let authority = Authority::new();
+    let stage = Stage::site(&authority).await;
+    stage.write(&[("api.secret", "0123456789abcdef0123456789abcdef")]);
+    let sticky = "  api:\n    policy: sticky\n    sticky_cookie: { name: node, secret_file: api.secret }\n";
+    stage.proxy.write_config(&stage.yaml(SITE).replace("  api:\n", sticky)).expect("written");
+    stage.counted("pointsman_config_generation 2").await;
+    let mut connection = Client::new(&authority).connect(stage.proxy.addr(), "site.example").await.expect("shaken");
+    let answer = connection.exchange(&Request::get("/echo").header("host", "site.example")).await.expect("answered");
+    let field = answer.header("set-cookie").expect("a cookie");
+    assert!(field.starts_with("node=n1.") && field.ends_with("; HttpOnly; SameSite=Lax; Secure"), "{field}");
+    // Over HTTP/2 it may stand in a field of its own.
+    let stream = Client::new(&authority).offering(&["h2"]).shake(stage.proxy.addr(), "site.example").await;
+    let (mut send, connection) = h2::client::handshake(stream.expect("shaken")).await.expect("a connection");
+    let driver = tokio::spawn(connection);
+    let own = field.split(';').next().expect("a pair");
+    let request = http::Request::get("https://site.example/echo").header("cookie", "a=1").header("cookie", own);
+    let (answer, _) = send.send_request(request.body(()).expect("a request"), true).expect("sent");
+    let answer = answer.await.expect("answered");
+    assert_eq!(answer.headers().get("set-cookie"), None, "it is known");
+    let piece = answer.into_body().data().await.expect("a body").expect("read");
+    let told: serde_json::Value = serde_json::from_slice(&piece).expect("JSON");
+    assert_eq!(told["headers"]["cookie"], serde_json::json!([format!("a=1; {own}")]), "the node gets one field");
+    driver.abort();
+}
+
+#[tokio::test]
 async fn a_long_answer_comes_whole_to_a_client_that_reads_late() {
     let authority = Authority::new();
     let stage = Stage::site(&authority).await;

@@ -137,6 +137,7 @@ fn workers_agree_on_who_owns_a_new_key() {
                         all_down: stage.all_down,
                         members,
                         turn: &stage.turn,
+                        stuck: None,
                         facts: &stage.facts,
                         worker: 0,
                     };

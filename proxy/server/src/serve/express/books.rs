@@ -1,4 +1,4 @@
-//! What the access log says of an errand.
+//! Under which names a request of the lane is counted, and its line in the access log.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,11 +6,18 @@ use pointsman_core::facts::RequestFacts;
 use pointsman_lane::traffic::{Ending, Facts, Receipt};
 
 use super::Errand;
-use crate::access_log::Line;
-use crate::metrics::NO_SERVICE;
+use crate::metrics::{NO_SERVICE, ServiceMetrics};
 use crate::serve::entry::{Asked, Sent, decided, line, micros};
 
 impl Errand {
+    pub(super) fn metrics(&self) -> &ServiceMetrics {
+        match (&self.service, &self.tunnel) {
+            (Some(service), _) => &service.metrics,
+            (None, Some(tunnel)) => &tunnel.books.metrics,
+            (None, None) => &self.worker.unrouted,
+        }
+    }
+
     /// Names of service and policy.
     fn names(&self) -> (&str, &str) {
         match (&self.service, &self.tunnel) {
@@ -36,7 +43,7 @@ impl Errand {
         let id = self.id.read(facts);
         let (by, fault) = decided(self.last.as_ref().map(|(_, by)| *by), self.reason.as_ref());
         let (service, policy) = self.names();
-        self.worker.shared.log.write(&Line {
+        self.worker.shared.log.write(&crate::access_log::Line {
             request_id: id.as_ref(),
             service,
             node: self.last.as_ref().map(|(node, _)| node.spec.id.as_str()),
