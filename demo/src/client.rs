@@ -70,6 +70,11 @@ impl Request {
         self.header("content-type", "application/json").body(body.to_string())
     }
 
+    /// Its method.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
     /// Gives up after this long instead of [`PATIENCE`].
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {

@@ -10,6 +10,10 @@ use tokio::sync::watch;
 use crate::client::{Answer, Request};
 use crate::span;
 
+/// A node that drains waits so long for its last requests, and asks so often whether they are done.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+const BETWEEN: Duration = Duration::from_millis(10);
+
 /// Where and how to join.
 #[derive(Debug, Clone)]
 pub struct JoinOptions {
@@ -21,6 +25,8 @@ pub struct JoinOptions {
     pub ttl: Duration,
     /// Bearer token, where the API wants one.
     pub token: Option<String>,
+    /// Whether it asks for no more requests and finishes what it holds before it leaves.
+    pub drain: bool,
 }
 
 /// What a node says of itself when it joins.
@@ -131,10 +137,30 @@ pub async fn keep(options: &JoinOptions, service: &str, node: &Description, join
 /// Leaves every service; what cannot be reached within a second is left to the lease.
 pub async fn leave(options: &JoinOptions, node: &Description) {
     let farewells = options.services.iter().map(|service| async move {
+        if options.drain {
+            let _ = tokio::time::timeout(LAST_REQUESTS, drain(options, service, &node.id)).await;
+        }
         let request = with_token(Request::new("DELETE", &path(service, &node.id)), options);
         let _ = request.patience(Duration::from_secs(1)).send(options.admin).await;
     });
     futures::future::join_all(farewells).await;
+}
+
+/// Asks for no more requests, and waits until the proxy has none under way.
+async fn drain(options: &JoinOptions, service: &str, id: &str) {
+    let node = path(service, id);
+    let ask = |request: Request| async { with_token(request, options).send(options.admin).await };
+    let drained = ask(Request::new("POST", &format!("{node}/drain"))).await;
+    if !drained.is_ok_and(|answer| answer.status < 300) {
+        return;
+    }
+    loop {
+        match ask(Request::get(&node)).await.and_then(|answer| answer.json()) {
+            Ok(report) if report["in_flight"].as_u64().is_some_and(|requests| requests > 0) => {}
+            _ => return,
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
 }
 
 fn path(service: &str, id: &str) -> String {

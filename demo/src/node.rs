@@ -12,7 +12,11 @@ use crate::join::{self, Description, JoinOptions};
 use crate::own_thread::OwnThread;
 
 mod answers;
+mod business;
+mod door;
 mod journal;
+mod ledger;
+mod message;
 mod orders;
 mod socket;
 mod state;
@@ -41,6 +45,13 @@ pub struct NodeOptions {
     pub join: Option<JoinOptions>,
     /// File to which every executed order is appended, one `clOrdID<TAB>id` a line, so that the record outlives a kill.
     pub journal: Option<std::path::PathBuf>,
+    /// File of what it was told (accounts, orders, payments, sessions), so that it knows them in its next life; nodes that
+    /// share one know each other's.
+    pub ledger: Option<std::path::PathBuf>,
+    /// Requests that it serves a second, one after the other, each for the same time; any number where absent.
+    pub capacity: Option<f64>,
+    /// Requests that it bears at once; one more is refused with 503.
+    pub most_at_once: Option<u64>,
 }
 
 impl NodeOptions {
@@ -54,6 +65,9 @@ impl NodeOptions {
             zone: None,
             join: None,
             journal: None,
+            ledger: None,
+            capacity: None,
+            most_at_once: None,
         }
     }
 
@@ -74,7 +88,7 @@ impl NodeOptions {
     /// Makes it join one service through the admin API at `admin`.
     #[must_use]
     pub fn join(mut self, admin: SocketAddr, service: &str, ttl: Duration) -> Self {
-        self.join = Some(JoinOptions { admin, services: vec![service.into()], ttl, token: None });
+        self.join = Some(JoinOptions { admin, services: vec![service.into()], ttl, token: None, drain: false });
         self
     }
 }
@@ -128,7 +142,7 @@ impl NodeHandle {
 
     /// What it has served, as `/stats` tells it.
     pub fn stats(&self) -> Stats {
-        self.shared.journal.stats(&self.id)
+        self.shared.stats()
     }
 
     /// Ids of every request that it executed, in order, repeats included: `x-request-unique` where present, else the

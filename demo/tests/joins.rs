@@ -85,3 +85,20 @@ async fn a_node_waits_for_a_registry_that_is_not_there_yet() {
     node.joined().await;
     assert_eq!(node.joins(), 1);
 }
+
+#[tokio::test]
+async fn a_node_that_drains_asks_for_no_more_and_leaves_once_nothing_is_under_way() {
+    let (admin, mut calls) = registry(&[]).await;
+    let mut options = NodeOptions::new("oms-1").join(admin, "oms", Duration::from_secs(60));
+    options.join.as_mut().expect("it joins").drain = true;
+    let mut node = node::start(options).expect("a node");
+    node.joined().await;
+    node.stop().await;
+    let mut all = Vec::new();
+    while let Ok((call, _)) = calls.try_recv() {
+        all.push(call);
+    }
+    // This registry tells of nothing that is under way.
+    let node = "/v1/services/oms/nodes/oms-1";
+    assert_eq!(all, [JOIN, &format!("POST {node}/drain"), &format!("GET {node}"), LEAVE]);
+}

@@ -24,7 +24,9 @@ Examples:
     demo-node --bare --id a --listen 127.0.0.1:9001
 
 What it answers: GET /health · POST /orders · GET /orders · GET /orders/{id} · /slow?ms=N · /fail?status=N · /echo · /bytes/N
-  · WebSocket echo at /ws · GET /stats · GET /stats/ids; each answer names the node in the header x-node.";
+  · PUT and GET /users/{name} · POST /users/{name}/trades · POST /payments/{order} · POST /placed/{order} · POST /trades
+  · POST /executions · PUT and GET /sessions/{login} · GET /drop-copy/{stream} · WebSocket echo at /ws
+  · GET /stats · GET /stats/ids; each answer names the node in the header x-node.";
 
 /// One node of a small order-management system: it joins a proxy's registry, serves, and leaves when stopped.
 #[derive(Parser)]
@@ -60,8 +62,20 @@ struct Arguments {
     /// Append every executed order to this file
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// Know again after a restart what stands in this file, and append to it; nodes that share one know each other's
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
+    /// Serve so many requests a second, one after the other, each for the same time
+    #[arg(long, value_name = "RATE")]
+    capacity: Option<f64>,
+    /// Refuse, with 503, requests beyond so many at once
+    #[arg(long, value_name = "REQUESTS")]
+    most: Option<u64>,
+    /// When stopped, ask for no more requests and finish what is under way before leaving
+    #[arg(long, requires = "join")]
+    drain: bool,
     /// Answer 70 bytes to anything, as fast as can be
-    #[arg(long, conflicts_with_all = ["join", "journal"])]
+    #[arg(long, conflicts_with_all = ["join", "journal", "ledger", "capacity", "most"])]
     bare: bool,
 }
 
@@ -104,9 +118,13 @@ async fn run(arguments: Arguments) -> Result<(), String> {
 fn options(arguments: Arguments) -> Result<NodeOptions, String> {
     let token = arguments.token_file.as_deref().map(first_line).transpose()?;
     let join = match &arguments.join {
-        Some(url) => {
-            Some(JoinOptions { admin: admin_address(url)?, services: arguments.services, ttl: arguments.ttl, token })
-        }
+        Some(url) => Some(JoinOptions {
+            admin: admin_address(url)?,
+            services: arguments.services,
+            ttl: arguments.ttl,
+            token,
+            drain: arguments.drain,
+        }),
         None => None,
     };
     Ok(NodeOptions {
@@ -117,6 +135,9 @@ fn options(arguments: Arguments) -> Result<NodeOptions, String> {
         zone: arguments.zone,
         join,
         journal: arguments.journal,
+        ledger: arguments.ledger,
+        capacity: arguments.capacity,
+        most_at_once: arguments.most,
     })
 }
 

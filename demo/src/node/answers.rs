@@ -15,6 +15,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::business;
+use super::door;
 use super::orders::text;
 use super::socket;
 use super::state::Shared;
@@ -22,7 +24,7 @@ use super::state::Shared;
 /// The header that names the node.
 const X_NODE: HeaderName = HeaderName::from_static("x-node");
 /// The header by which a client makes a request unique.
-const X_REQUEST_UNIQUE: &str = "x-request-unique";
+pub(super) const X_REQUEST_UNIQUE: &str = "x-request-unique";
 /// One minute: longer than any timeout worth showing.
 const SLOWEST_MS: u64 = 60_000;
 /// Bodies of `/bytes/{n}` come in pieces of this size.
@@ -41,7 +43,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/echo", any(echo))
         .route("/bytes/{n}", get(bytes_of))
         .route("/ws", any(socket::echo))
+        .merge(business::router())
         .fallback(nothing_here)
+        .layer(middleware::from_fn_with_state(shared.clone(), door::pass))
         .layer(middleware::from_fn_with_state(shared.clone(), count));
     Router::new()
         .route("/health", get(health).post(set_health))
@@ -99,7 +103,7 @@ async fn set_health(State(node): State<Arc<Shared>>, Query(new): Query<NewHealth
 }
 
 async fn stats(State(node): State<Arc<Shared>>) -> Response {
-    Json(node.journal.stats(&node.id)).into_response()
+    Json(node.stats()).into_response()
 }
 
 async fn executed(State(node): State<Arc<Shared>>) -> Json<Vec<String>> {
@@ -123,8 +127,11 @@ async fn take_order(State(node): State<Arc<Shared>>, headers: HeaderMap, body: B
     }
     let order = node.orders.lock().unwrap_or_else(PoisonError::into_inner).take(&node.id, sent);
     let id = text(&order["id"]);
-    if let Err(why) = node.journal.append(cl_ord_id.as_deref().unwrap_or_default(), &id) {
-        return problem(StatusCode::INTERNAL_SERVER_ERROR, &node.id, &format!("the journal cannot be written: {why}"));
+    let cl_ord_id = cl_ord_id.unwrap_or_default();
+    let unique = header_text(&headers, X_REQUEST_UNIQUE).unwrap_or_else(|| cl_ord_id.clone());
+    let written = node.journal.append(&cl_ord_id, &id).and_then(|()| node.ledger.add("order", &cl_ord_id, &unique));
+    if let Err(why) = written {
+        return problem(StatusCode::INTERNAL_SERVER_ERROR, &node.id, &format!("the order cannot be written: {why}"));
     }
     (StatusCode::CREATED, [(header::LOCATION, format!("/orders/{id}"))], Json(Value::Object(order))).into_response()
 }
@@ -210,12 +217,12 @@ async fn nothing_here(State(node): State<Arc<Shared>>, request: Request) -> Resp
     problem(StatusCode::NOT_FOUND, &node.id, &format!("nothing at {}", request.uri().path()))
 }
 
-fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// An error in the shape of RFC 9457, with the node's name beside it.
-fn problem(status: StatusCode, node: &str, detail: &str) -> Response {
+pub(super) fn problem(status: StatusCode, node: &str, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or("Error");
     let body = json!({ "title": title, "status": status.as_u16(), "detail": detail, "node": node });
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()

@@ -21,6 +21,16 @@ pub struct Stats {
     pub duplicates: u64,
     /// The first hundred of those ids.
     pub duplicate_ids: Vec<String>,
+    /// Requests about what this node should know and does not: they should have gone to another.
+    pub misrouted: u64,
+    /// The most requests that it worked on at once.
+    pub most_at_once: u64,
+    /// Requests that it refused because there were more at once than it bears.
+    pub over: u64,
+    /// The highest epoch that it was asked in.
+    pub epoch: u64,
+    /// Requests for the primary that it refused because they came in a lower one.
+    pub stale: u64,
 }
 
 /// The record of one node.
@@ -84,6 +94,7 @@ impl Journal {
             unique: inner.seen.len() as u64,
             duplicates: inner.duplicates,
             duplicate_ids: inner.duplicate_ids.clone(),
+            ..Stats::default()
         }
     }
 

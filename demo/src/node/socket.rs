@@ -3,8 +3,11 @@
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 
+/// Thousands of sessions stay open at a node, most of them silent.
+const BUFFER: usize = 4096;
+
 pub(super) async fn echo(upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(talk)
+    upgrade.read_buffer_size(BUFFER).write_buffer_size(0).on_upgrade(talk)
 }
 
 async fn talk(mut socket: WebSocket) {
