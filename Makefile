@@ -1,7 +1,7 @@
 # Everything a newcomer types. Each target installs what it needs; the work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test policies bench peers faults fuzz lint
+.PHONY: help run test policies bench peers faults scenario fuzz lint
 
 help: ## this list
 	@printf 'Targets:\n'
@@ -25,6 +25,9 @@ peers: ## side by side with nginx and HAProxy; ARGS='--rounds 5 --scenario small
 
 faults: ## every fault injected for real, expected against seen; ARGS='--only 1-11 --quick' is handed on
 	@scripts/faults.sh $(ARGS)
+
+scenario: ## NAME=… played under load with failures, report in out/scenarios; without NAME the list; ARGS='--quick' is handed on
+	@scripts/scenario.sh $(NAME) $(ARGS)
 
 fuzz: ## the fuzz targets, a minute each; ARGS='--seconds 600 --only heads,yaml' is handed on
 	@scripts/fuzz.sh $(ARGS)

@@ -1,12 +1,11 @@
 //! The proxy and three nodes, each a process of its own; the nodes join through the registry.
 
-use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
+pub(crate) use pointsman_benches::process::{address, launch};
 use pointsman_demo::harness::{Proxy, ProxyOptions};
 use tempfile::TempDir;
 
@@ -164,41 +163,6 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Starts a node and waits for its first line, which it says once it listens.
-pub(crate) fn launch<A: AsRef<OsStr>>(binary: &Path, arguments: &[A], stdin: Stdio) -> Result<Child, String> {
-    let problem = |problem: std::io::Error| format!("{}: {problem}", binary.display());
-    let mut child = Command::new(binary)
-        .args(arguments)
-        .stdin(stdin)
-        .stdout(Stdio::piped())
-        // It tells there of each lease that it had to join for again, as each killed node does.
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(problem)?;
-    let mut said = String::new();
-    if let Some(stdout) = &mut child.stdout {
-        BufReader::new(stdout).read_line(&mut said).map_err(problem)?;
-    }
-    if said.contains("listening on") {
-        return Ok(child);
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    let arguments: Vec<_> = arguments.iter().map(|argument| argument.as_ref().to_string_lossy()).collect();
-    Err(format!("{} {}: it ended before it listened", binary.display(), arguments.join(" ")))
-}
-
-/// A free loopback port below those that Linux gives to clients (32768 and up, `ip_local_port_range`): while the node is
-/// dead, nobody's connection may take its port. The process id keeps two runs apart.
-pub(crate) fn address(number: u64) -> Result<SocketAddr, String> {
-    let first = 20_000 + (std::process::id() % 1000) * 12 + u32::try_from(number).unwrap_or(0) * 4;
-    (first..first + 4)
-        .filter_map(|port| u16::try_from(port).ok())
-        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
-        .find(|address| TcpListener::bind(address).is_ok())
-        .ok_or_else(|| format!("ports {first} to {} are taken", first + 3))
 }
 
 /// Lets some time pass before kill `number`, so that kills fall at all phases of the checks: steps of 37 ms against an

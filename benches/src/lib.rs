@@ -1,1 +1,3 @@
-//! placeholder
+//! What the programs of this crate share.
+
+pub mod process;
