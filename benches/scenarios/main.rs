@@ -12,10 +12,13 @@ mod claim;
 mod drive;
 mod events;
 mod fleet;
+mod oms_cluster;
 mod page;
 mod report;
+mod sessions;
 mod shot;
 mod stage;
+mod trade_partition;
 mod user_shards;
 
 /// Plays one scenario and writes OUT/NAME.json and OUT/NAME.html.
@@ -124,10 +127,25 @@ fn above_zero(text: &str) -> Result<f64, String> {
 }
 
 /// Every scenario, with one line.
-const ALL: &[(&str, &str)] = &[(api_cluster::NAME, api_cluster::ABOUT), (user_shards::NAME, user_shards::ABOUT)];
+const ALL: &[(&str, &str)] = &[
+    (api_cluster::NAME, api_cluster::ABOUT),
+    (oms_cluster::NAME, oms_cluster::ABOUT),
+    (trade_partition::NAME, trade_partition::ABOUT),
+    (user_shards::NAME, user_shards::ABOUT),
+];
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("hold", rest)) = given.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return match sessions::hold(rest).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                eprintln!("scenario hold: {problem}");
+                ExitCode::from(3)
+            }
+        };
+    }
     let arguments = Arguments::parse();
     let Some(name) = &arguments.name else {
         let width = ALL.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -163,6 +181,8 @@ async fn run(arguments: &Arguments, name: &'static str, about: &'static str) -> 
     eprintln!("{name}: {about}");
     let report = match name {
         api_cluster::NAME => api_cluster::play(&terms).await?,
+        oms_cluster::NAME => oms_cluster::play(&terms).await?,
+        trade_partition::NAME => trade_partition::play(&terms).await?,
         _ => user_shards::play(&terms).await?,
     };
     for claim in &report.claims {

@@ -48,6 +48,7 @@ pub(crate) struct Stage {
     pub(crate) terms: Terms,
     pub(crate) clock: Instant,
     began: SystemTime,
+    options: ProxyOptions,
     pub(crate) proxy: Proxy,
     pub(crate) nodes: Vec<Node>,
     folder: TempDir,
@@ -64,12 +65,13 @@ impl Stage {
         let path = terms.configurations.join(format!("{name}.yaml"));
         let yaml = std::fs::read_to_string(&path).map_err(|problem| format!("{}: {problem}", path.display()))?;
         let options = ProxyOptions::new(&terms.pointsman, &movable(&yaml, name)).arguments(&["--threads", "2"]);
-        let proxy = Proxy::start_with(options).await.map_err(|problem| problem.to_string())?;
+        let proxy = Proxy::start_with(options.clone()).await.map_err(|problem| problem.to_string())?;
         let folder = tempfile::tempdir().map_err(|problem| problem.to_string())?;
         Ok(Self {
             terms: terms.clone(),
             clock: Instant::now(),
             began: SystemTime::now(),
+            options,
             proxy,
             nodes: Vec::new(),
             folder,
@@ -79,6 +81,25 @@ impl Stage {
             claims: Vec::new(),
             asked: Vec::new(),
         })
+    }
+
+    /// Starts another proxy with the same configuration, where the nodes are known too. They join the first alone: the others
+    /// are told of them, and hear no more.
+    pub(crate) async fn another_proxy(&self) -> Result<Proxy, String> {
+        let problem = |problem: std::io::Error| problem.to_string();
+        let proxy = Proxy::start_with(self.options.clone()).await.map_err(problem)?;
+        for node in &self.nodes {
+            for service in &node.recipe.services {
+                let join = serde_json::json!({ "address": node.address, "ordinal": node.recipe.ordinal, "ttl": "1h" });
+                proxy
+                    .admin
+                    .put(&format!("/v1/services/{service}/nodes/{}", node.id()), &join)
+                    .await
+                    .map_err(problem)?;
+                proxy.admin.node_is(service, node.id(), "up").await.map_err(problem)?;
+            }
+        }
+        Ok(proxy)
     }
 
     /// Starts a node.

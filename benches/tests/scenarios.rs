@@ -64,6 +64,24 @@ fn a_shop_loses_nothing_while_its_nodes_come_and_go() {
 }
 
 #[test]
+fn only_clients_of_the_node_that_comes_or_goes_move() {
+    let report = played("trade-partition");
+    assert_eq!(seen(&report, "clients that are not where they were"), 0);
+    assert_eq!(seen(&report, "clients whose limits are at another node"), 0);
+    assert_eq!(seen(&report, "failed trades, but those under way"), 0);
+}
+
+#[test]
+fn executions_find_their_orders_through_the_deaths_of_systems_and_primaries() {
+    let report = played("oms-cluster");
+    assert_eq!(seen(&report, "failed requests that may be tried again"), 0);
+    assert_eq!(seen(&report, "failed orders and executions, but those under way"), 0);
+    assert_eq!(seen(&report, "WebSocket sessions open at once"), 60);
+    // Or no primary died.
+    assert!(seen(&report, "executions that the primary took for a system that was away") > 0);
+}
+
+#[test]
 fn the_list_names_every_configuration_that_is_played_and_a_wrong_name_is_told() {
     let out = tempfile::tempdir().expect("a folder");
     let list = String::from_utf8(scenario(&[], out.path()).stdout).expect("text");
