@@ -86,7 +86,8 @@ async fn more_at_once_than_a_node_bears_are_refused_and_counted() {
     let node = node::start(options).expect("a node");
     // Each holds the node's only place for a second: of two at once one is refused.
     let slow = || Request::get("/slow?ms=1000");
-    let (one, two) = tokio::join!(slow().send(node.addr), slow().send(node.addr));
+    let (first, second) = (slow(), slow());
+    let (one, two) = tokio::join!(first.send(node.addr), second.send(node.addr));
     let mut statuses = [one.expect("an answer").status, two.expect("an answer").status];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 503]);
