@@ -163,6 +163,23 @@ async fn chunks_stay_chunks_and_what_follows_them_is_another_request() {
 }
 
 #[tokio::test]
+async fn a_request_that_offers_another_protocol_has_its_body_read_too() {
+    let (proxy, mut nodes) = stage("60s").await;
+    for protocol in ["h2c", "websocket"] {
+        for (client, node) in ["2", "1"].into_iter().zip(&mut nodes) {
+            let (to, sent) = (proxy.addr(), body("json", client, 20_000));
+            let posted = Request::new("POST", "/json").header("connection", "upgrade").header("upgrade", protocol);
+            let posted = posted.body(sent.clone());
+            let client = tokio::spawn(async move { posted.send(to).await.expect("answered").status });
+            let asked = node.next().await;
+            assert!(asked.body == sent, "{protocol}: the node got {} bytes, or others", asked.body.len());
+            asked.answer(204);
+            assert_eq!(client.await.expect("runs"), 204, "{protocol}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_waits_to_be_told_is_told_by_the_proxy() {
     let (proxy, mut nodes) = stage("60s").await;
     let mut stream = TcpStream::connect(proxy.addr()).await.expect("connected");
