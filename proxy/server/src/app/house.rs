@@ -96,8 +96,7 @@ impl House {
         }
         let world: WorldCell = Arc::new(ArcSwap::from_pointee(world));
         gauges::at_each_scrape(&metrics, &world);
-        let from = heir.is_some().then(std::os::unix::process::parent_id);
-        let keeper = Keeper::start(&folder, &world, &metrics, &bus, from).map_err(|e| failed(&e))?;
+        let keeper = Keeper::start(&folder, &world, &metrics, &bus, heir.is_some()).map_err(|e| failed(&e))?;
         owners::sweep(&world);
         let log = AccessLog::start(&plan.access_log, &metrics).map_err(|e| failed(&e))?;
         let workers = Arc::new(Workers::start(threads, &world, &metrics, &log).map_err(|e| failed(&e))?);

@@ -51,16 +51,17 @@ struct Keeping {
 }
 
 impl Keeper {
-    /// Takes in what is on disk, then keeps it. `from`: the process that this one takes over from, which may still learn
+    /// Takes in what is on disk, then keeps it. `takes_over`: from the process that started this one, which may still learn
     /// something.
     pub(super) fn start(
         registry: &Path,
         world: &WorldCell,
         metrics: &Arc<Metrics>,
         bus: &Bus,
-        from: Option<u32>,
+        takes_over: bool,
     ) -> Result<Self, RegistryError> {
         let (orders, inbox) = mpsc::channel();
+        let from = takes_over.then(std::os::unix::process::parent_id);
         let mut keeping = Keeping {
             registry: registry.to_owned(),
             world: Arc::clone(world),
