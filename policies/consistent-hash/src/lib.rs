@@ -129,9 +129,14 @@ impl Policy for ConsistentHash {
         let verdict = self.pick(request, members).describe(members);
         let Some(hash) = request.key_hash else { return format!("no key: {verdict}") };
         let name = |node: u32| members.node(node).map_or("?", |node| node.id.as_str());
+        // A ring has up to 131,072 points, and to walk all of them would cost more than a call may: the first few nodes.
+        let most = members.len().min(8);
         let mut list: Vec<&str> = Vec::new();
         for node in self.ring.preference(hash, self.reach()).map(name) {
-            if list.len() < 8 && !list.contains(&node) {
+            if list.len() == most {
+                break;
+            }
+            if !list.contains(&node) {
                 list.push(node);
             }
         }
