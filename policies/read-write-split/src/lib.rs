@@ -64,7 +64,7 @@ pub enum Balance {
 #[derive(Debug)]
 pub struct ReadWriteSplit {
     settings: Settings,
-    /// Who may answer reads.
+    /// Who answers reads, where that is not everybody who is up. A list costs host and guest an allocation.
     readers: Vec<u32>,
 }
 
@@ -82,26 +82,25 @@ impl Policy for ReadWriteSplit {
 
     fn members(&mut self, members: &Members) {
         self.readers.clear();
-        self.readers.extend_from_slice(members.eligible());
-        if self.settings.reads == Reads::Backups && self.readers.len() > 1 {
-            self.readers.retain(|&index| members.primary() != Some(index));
+        if self.settings.reads == Reads::Backups {
+            self.readers.extend(members.eligible().iter().filter(|&&index| members.primary() != Some(index)));
         }
     }
 
     fn pick(&self, request: &Request<'_>, members: &Members) -> Verdict {
-        if reads(request) { self.read(request) } else { self.write(members, &[]) }
+        if reads(request) { self.read(request, members) } else { self.write(members, &[]) }
     }
 
     fn pick_again(&self, request: &Request<'_>, members: &Members, _attempt: u32, tried: &[u32]) -> Verdict {
         if reads(request) {
-            self.read(request).without(tried, request.random, members)
+            self.read(request, members).without(tried, request.random, members)
         } else {
             self.write(members, tried)
         }
     }
 
     fn explain(&self, request: &Request<'_>, members: &Members) -> String {
-        let read = self.read(request).describe(members);
+        let read = self.read(request, members).describe(members);
         let write = self.write(members, &[]).describe(members);
         match method(request) {
             Some(method) if is_safe(method) => format!("{method} reads: {read}"),
@@ -112,11 +111,12 @@ impl Policy for ReadWriteSplit {
 }
 
 impl ReadWriteSplit {
-    fn read(&self, request: &Request<'_>) -> Verdict {
-        match (self.readers.len() as u64, self.settings.balance) {
+    fn read(&self, request: &Request<'_>, members: &Members) -> Verdict {
+        let readers = if self.readers.is_empty() { members.eligible() } else { &self.readers };
+        match (readers.len() as u64, self.settings.balance) {
             (0, _) => None.into(),
             (_, Balance::LeastConnections) => Verdict::Lightest(self.readers.clone()),
-            (count, Balance::Random) => Verdict::Node(self.readers[(request.random % count) as usize]),
+            (count, Balance::Random) => Verdict::Node(readers[(request.random % count) as usize]),
         }
     }
 
