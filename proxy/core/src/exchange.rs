@@ -143,6 +143,10 @@ pub struct Exchange {
     admitted: Option<Result<(), Duration>>,
     /// Whose the request's key is, where it goes to the key's owner.
     owner: Option<Owner>,
+    /// What this request has made somebody's.
+    claimed: Option<owning::Claimed>,
+    /// Whether a node may know of the request.
+    sent: bool,
 }
 
 /// What is waited for.
@@ -168,6 +172,8 @@ impl Exchange {
             failure: None,
             admitted: None,
             owner: None,
+            claimed: None,
+            sent: false,
         }
     }
 
@@ -191,6 +197,14 @@ impl Exchange {
 
     /// What to do next. Whoever drives it asks [`Exchange::reader`] before. The first event is [`Event::Start`]; each later one answers the action before.
     pub fn step<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, event: Event, now: Duration) -> Action {
+        let action = self.decide_on(scene, event, now);
+        if let (Action::Answer(_), Some(owning)) = (&action, scene.owners) {
+            self.withdraw(scene.facts, owning);
+        }
+        action
+    }
+
+    fn decide_on<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, event: Event, now: Duration) -> Action {
         match event {
             Event::Start => {
                 if let Err(wait) = self.admit(scene, now) {
@@ -205,6 +219,7 @@ impl Exchange {
             Event::Wake => self.wake(scene, now),
             Event::Failed(failure) => {
                 self.failure = Some(failure.class);
+                self.sent |= failure.sent;
                 let idempotent = is_idempotent(scene.facts.method());
                 if retry::may(scene.retry, scene.budget, failure, idempotent, self.attempts, now) {
                     self.ask(scene, now)

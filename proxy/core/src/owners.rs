@@ -204,6 +204,16 @@ impl OwnerTable {
         Some(owner)
     }
 
+    /// Forgets a key that was claimed for nothing, unless it was moved meanwhile. Answers whether it was forgotten.
+    pub fn withdraw(&self, key: &str, owner: Owner) -> bool {
+        let hash = self.hash(key);
+        let removed = self.shard(hash).remove_if(hash, (owner.life, owner.epoch), |key| self.told.released(key));
+        let Some(entry) = removed else { return false };
+        self.gone(entry);
+        count(&self.counts.released, 1);
+        true
+    }
+
     /// Gives a key that has an owner to another life; its epoch rises. `None`: it has none.
     pub fn reassign(&self, key: &str, node: &str, incarnation: Incarnation, now: Duration) -> Option<Owner> {
         let hash = self.hash(key);

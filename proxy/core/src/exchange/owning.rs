@@ -32,6 +32,20 @@ pub struct Owning<'a> {
 /// are a sign of something that never settles.
 const RACES: u32 = 8;
 
+/// Keys that a request has made somebody's, for an attempt that is to follow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claimed {
+    owner: Owner,
+    /// Whether they were nobody's before.
+    new: bool,
+}
+
+impl Claimed {
+    fn is(self, owner: Owner) -> bool {
+        (self.owner.life, self.owner.epoch) == (owner.life, owner.epoch)
+    }
+}
+
 type Keys<'f> = SmallVec<[Key<'f>; 4]>;
 
 /// What was looked up.
@@ -56,8 +70,8 @@ impl Look<'_> {
 
 /// What became of the keys that a request brings.
 enum Learnt {
-    /// They are known, as this owner's where the request has a key that is looked up and learnt.
-    Known(Option<Owner>),
+    /// They are known, as this owner's where the request has a key that is looked up and learnt; with what was not so before.
+    Known(Option<Owner>, Option<Claimed>),
     /// Somebody was faster: it is theirs.
     Theirs,
     /// There was no room.
@@ -97,14 +111,17 @@ impl Owning<'_> {
         look: &Look<'_>,
         brought: &Keys<'_>,
         (members, index, member): (&Membership, u32, &Member),
+        before: Option<Claimed>,
         now: Duration,
     ) -> Learnt {
         let (id, life) = (member.node.spec.id.as_str(), member.node.incarnation);
         let is_member = |owner: Owner| Rules::from(self.plan).index_in(self.table, owner, members) == Some(index);
         if let Some((key, gone)) = look.owned() {
-            let owner = match self.table.take_over(key, gone, id, life, now) {
-                Claim::New(owner) => owner,
-                Claim::Held(owner) if is_member(owner) => owner,
+            // Nobody else has served what this request claimed itself.
+            let new = before.is_some_and(|before| before.new && before.is(gone));
+            let (owner, claimed) = match self.table.take_over(key, gone, id, life, now) {
+                Claim::New(owner) => (owner, Some(Claimed { owner, new })),
+                Claim::Held(owner) if is_member(owner) => (owner, None),
                 Claim::Held(_) => return Learnt::Theirs,
                 Claim::Refused => return Learnt::Never,
             };
@@ -118,23 +135,32 @@ impl Owning<'_> {
                     Claim::Held(_) | Claim::New(_) => {}
                 }
             }
-            return Learnt::Known(Some(owner));
+            return Learnt::Known(Some(owner), claimed);
         }
         // First what is looked up first: whose that is decides for everybody who brings it, so whoever was faster with it is
         // followed before anything else is claimed.
         let first = look.keys.iter().filter(|key| brought.contains(key));
         let then = brought.iter().filter(|key| !look.keys.contains(key));
-        let mut ours = None;
+        let (mut ours, mut claimed) = (None, None);
         for (key, decides) in first.map(|key| (key, true)).chain(then.map(|key| (key, false))) {
             match self.table.claim(key, id, life, now) {
-                Claim::New(owner) if decides => ours = ours.or(Some(owner)),
+                Claim::New(owner) => {
+                    ours = ours.or(decides.then_some(owner));
+                    claimed = Some(Claimed { owner, new: true });
+                }
+                // The node that this request was to go to first could not be reached.
+                Claim::Held(held) if before.is_some_and(|before| before.is(held)) && !is_member(held) => {
+                    if let Claim::New(owner) = self.table.take_over(key, held, id, life, now) {
+                        claimed = Some(Claimed { owner, new: before.is_some_and(|before| before.new) });
+                    }
+                }
                 Claim::Held(owner) if decides && is_member(owner) => ours = ours.or(Some(owner)),
                 Claim::Held(_) if decides && ours.is_none() => return Learnt::Theirs,
                 Claim::Refused => return Learnt::Never,
-                Claim::Held(_) | Claim::New(_) => {}
+                Claim::Held(_) => {}
             }
         }
-        Learnt::Known(ours)
+        Learnt::Known(ours, claimed)
     }
 }
 
@@ -173,11 +199,16 @@ impl Exchange {
         if !open && look.found.is_none() {
             return Some(self.give_up(Reason::NoNode));
         }
+        // What it claimed itself binds it to nobody who has not heard of it.
+        let own = self.claimed.filter(|claimed| !self.sent && look.found.is_some_and(|found| claimed.is(found)));
         // Without any key its rule has said that the policy decides.
-        let course = if look.keys.is_empty() {
-            Course::Policy
-        } else {
-            Rules::from(owning.plan).course(owning.table, look.found, members, open)
+        let course = match own {
+            _ if look.keys.is_empty() => Course::Policy,
+            Some(Claimed { new: false, .. }) => Course::Policy,
+            _ => {
+                let found = look.found.filter(|_| own.is_none());
+                Rules::from(owning.plan).course(owning.table, found, members, open)
+            }
         };
         let (index, by) = match course {
             Course::Unknown => return Some(self.give_up(Reason::OwnerUnknown)),
@@ -204,18 +235,31 @@ impl Exchange {
         let member = members.get(index)?;
         let learnt = match (course, look.owned()) {
             // A primary that stands in for an owner does not get its keys.
-            (Course::Owner(_) | Course::Primary(_), Some((key, owner))) => {
+            (Course::Owner(_) | Course::Primary(_), Some((key, owner))) if own.is_none() => {
                 let sent_to_it = matches!(course, Course::Owner(_)).then_some(owner);
-                owning.share(key, owner, brought, now).map_or(Learnt::Never, |()| Learnt::Known(sent_to_it))
+                owning.share(key, owner, brought, now).map_or(Learnt::Never, |()| Learnt::Known(sent_to_it, None))
             }
-            _ => owning.claim(look, brought, (members, index, member), now),
+            _ => owning.claim(look, brought, (members, index, member), self.claimed, now),
         };
         match learnt {
-            Learnt::Known(owner) => self.owner = owner,
+            Learnt::Known(owner, claimed) => {
+                self.owner = owner;
+                self.claimed = claimed.or(self.claimed);
+            }
             Learnt::Theirs => return None,
             Learnt::Never => return Some(self.give_up(Reason::OwnerUnknown)),
         }
         Some(self.enter(&member.node, members, by, scene.limits, now))
+    }
+
+    /// Nobody serves the request. What it claimed is nobody's again, unless a node may have heard of it.
+    pub(super) fn withdraw(&mut self, facts: &impl RequestFacts, owning: Owning<'_>) {
+        if let Some(Claimed { owner, new: true }) = self.claimed.take().filter(|_| !self.sent) {
+            let keys = owning.brought(facts).unwrap_or_default();
+            keys.iter().for_each(|key| {
+                owning.table.withdraw(key, owner);
+            });
+        }
     }
 
     fn was_tried(&self, members: &Membership, index: u32) -> bool {

@@ -127,6 +127,19 @@ impl Shard {
         })
     }
 
+    /// Forgets a key if it still is whose it was.
+    pub(super) fn remove_if(&self, hash: Hash, from: (LifeId, u16), tell: impl FnOnce(&str)) -> Option<Entry> {
+        self.write(Some(hash), |writer| {
+            let (table, at, entry) = self.held(hash)?;
+            if (entry.life, entry.epoch) != from {
+                return None;
+            }
+            tell(writer.text(at));
+            writer.remove(&table, at);
+            Some(entry)
+        })
+    }
+
     pub(super) fn give(&self, hash: Hash, to: LifeId, tell: impl FnOnce(&str, Entry)) -> Option<(LifeId, Entry)> {
         self.write(Some(hash), |writer| {
             let (table, at, _) = self.held(hash)?;

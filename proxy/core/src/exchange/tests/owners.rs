@@ -172,8 +172,9 @@ fn a_key_whose_owner_is_gone_is_treated_as_the_settings_say() {
 fn a_failed_attempt_at_an_owner_goes_nowhere_else_while_the_owner_is_there() {
     let connect = failed(FailureClass::Connect);
     let mut refused = keeping(&fixed(0), "POST", rules(OnUnknown::Hash, OnGone::Refuse), "a");
+    refused.claim("a", 1);
     refused.then(0, Event::Start).then(1, connect);
-    refused.reads("0 > start > connect n1 v1 #1 Policy\n1 > Connect > answer Connect");
+    refused.reads("0 > start > connect n1 v1 #1 Owner\n1 > Connect > answer Connect");
 
     let mut moved = keeping(&fixed(1), "POST", rules(OnUnknown::Hash, OnGone::Policy), "a");
     moved.claim("a", 1);
@@ -324,4 +325,60 @@ fn a_write_is_no_guess_even_for_its_owner() {
     timeline.then(0, Event::Start);
     timeline.next(&[("x-id", "new")]).then(1, Event::Start);
     timeline.reads("0 > start > park v1 until 500\n1 > start > answer NoNode");
+}
+
+/// Whoever could not be reached has never heard of the order, so it is whose the request goes to next.
+#[test]
+fn a_new_key_goes_with_its_request_when_a_node_cannot_be_reached() {
+    let policy = Scripted::new(false, Needs::default(), |_, ask| Ok(Verdict::Node(ask.tried.len() as u32)));
+    for (on_unknown, on_gone) in [(OnUnknown::Hash, OnGone::Refuse), (OnUnknown::Hash, OnGone::Park)] {
+        let mut timeline = keeping(&policy, "POST", rules(on_unknown, on_gone), "a");
+        timeline.then(0, Event::Start).then(1, failed(FailureClass::Connect));
+        timeline.reads(
+            "0 > start > connect n1 v1 #1 Policy
+             1 > Connect > connect n2 v1 #2 Policy",
+        );
+        assert_eq!((timeline.owner("a"), timeline.stage.exchange.owner_epoch()), (owned("n2", 1), Some(1)));
+    }
+    // The same where the key is looked up by another rule than it is learnt by.
+    let mut plan = rules(OnUnknown::Hash, OnGone::Refuse);
+    plan.find = vec![header("x-old")];
+    let mut timeline = keeping(&policy, "POST", plan, "a");
+    timeline.next(&[("x-id", "a"), ("x-old", "nobody's")]).then(0, Event::Start).then(1, failed(FailureClass::Connect));
+    assert_eq!(timeline.owner("a"), owned("n2", 1));
+}
+
+#[test]
+fn a_new_key_is_nobodys_when_no_node_could_be_reached() {
+    let policy = Scripted::new(false, Needs::default(), |_, ask| Ok(Verdict::Node(ask.tried.len() as u32)));
+    let mut timeline = keeping(&policy, "POST", rules(OnUnknown::Hash, OnGone::Refuse), "a");
+    timeline.then(0, Event::Start);
+    (1..=3).for_each(|at| {
+        timeline.then(at, failed(FailureClass::Connect));
+    });
+    assert_eq!(timeline.owner("a"), None);
+    timeline.claim("b", 1);
+    timeline.next(&[("x-id", "b")]).then(3, Event::Start).then(4, failed(FailureClass::Connect));
+    assert_eq!(timeline.owner("b"), owned("n1", 0), "somebody else's claim stays");
+}
+
+/// It may have the order.
+#[test]
+fn a_new_key_stays_with_a_node_that_may_have_heard_of_it() {
+    let mut timeline = keeping(&fixed(0), "POST", rules(OnUnknown::Hash, OnGone::Refuse), "a");
+    timeline.then(0, Event::Start);
+    timeline.then(1, failed(FailureClass::Reset));
+    assert_eq!(timeline.owner("a"), owned("n1", 0));
+}
+
+/// A key whose owner is gone stays known, whoever could not be reached in its place.
+#[test]
+fn a_key_that_moves_goes_on_when_a_node_cannot_be_reached() {
+    let policy = Scripted::new(false, Needs::default(), |_, ask| Ok(Verdict::Node(ask.tried.len() as u32)));
+    let mut timeline = keeping(&policy, "POST", rules(OnUnknown::Refuse, OnGone::Policy), "a");
+    timeline.claim("a", 9);
+    timeline.then(0, Event::Start).then(1, failed(FailureClass::Connect));
+    assert_eq!(timeline.owner("a"), owned("n2", 2));
+    timeline.then(2, failed(FailureClass::Connect)).then(3, failed(FailureClass::Connect));
+    assert_eq!(timeline.owner("a"), owned("n3", 3), "nobody forgets it");
 }
