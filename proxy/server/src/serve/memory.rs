@@ -1,8 +1,8 @@
 //! Turns clients away shortly before the kernel would end the process for the memory that it takes (ADR 12).
 //!
 //! A thread looks how much of what the process may have is in use. From `shed_at_memory` on whoever connects is told to
-//! come again, and heads grow no more; closer to the limit further requests of those inside are refused, too. What is under
-//! way goes on.
+//! come again, heads grow no more, and pingora gets no further request; closer to the limit the lane takes none either. What
+//! is under way goes on.
 
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -134,9 +134,9 @@ impl Memory {
         ROOMS[usize::from(self.room.load(Ordering::Relaxed)).min(ROOMS.len() - 1)]
     }
 
-    /// Why a request that has just come is refused.
+    /// Why pingora is not to carry a request that has just come: it may hold some hundred KiB of the answer.
     pub(super) fn flaw(&self) -> Option<Flaw> {
-        (self.seen() == Room::None).then_some(Flaw::NoRoom)
+        (self.seen() != Room::Plenty).then_some(Flaw::NoRoom)
     }
 
     /// Whether a client that has just come is to be turned away; it is counted.
@@ -214,7 +214,7 @@ mod tests {
         assert!(!memory.turns_away());
         assert_eq!(memory.look(of(950), 0.95), Some(Change::Begins));
         assert!(memory.turns_away() && memory.turns_away());
-        assert_eq!(memory.flaw(), None, "those inside are served");
+        assert_eq!((memory.room(0), memory.flaw()), (Room::Little, Some(Flaw::NoRoom)));
         assert_eq!(memory.look(of(910), 0.95), None, "still near");
         assert!(memory.turns_away());
         assert_eq!(memory.look(of(890), 0.95), Some(Change::Ends(3)));
@@ -226,11 +226,11 @@ mod tests {
         let memory = Memory::default();
         assert_eq!(memory.look(of(989), 0.95), Some(Change::Begins));
         assert_eq!(memory.look(of(990), 0.95), Some(Change::Worsens));
-        assert_eq!((memory.flaw(), memory.turns_away()), (Some(Flaw::NoRoom), true));
+        assert_eq!((memory.room(0), memory.turns_away()), (Room::None, true));
         assert_eq!(memory.look(of(981), 0.95), None, "still near");
-        assert_eq!(memory.flaw(), Some(Flaw::NoRoom));
+        assert_eq!(memory.room(0), Room::None);
         assert_eq!(memory.look(of(979), 0.95), None);
-        assert_eq!((memory.flaw(), memory.turns_away()), (None, true));
+        assert_eq!((memory.room(0), memory.turns_away()), (Room::Little, true));
         assert_eq!(memory.look(of(995), 0.95), Some(Change::Worsens));
         assert_eq!(memory.look(of(0), 0.95), Some(Change::Ends(2)));
     }
