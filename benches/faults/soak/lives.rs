@@ -8,7 +8,9 @@ use crate::rig::Holds;
 /// What may be more in the last third of a life than in the middle one: in the first it warms up.
 const SHARE: f64 = 0.10;
 const LEAST_MIB: f64 = 8.0;
-const DESCRIPTORS: f64 = 8.0;
+/// Of descriptors more, since connections to nodes come and go; what is left once all is quiet is judged more strictly.
+const SHARE_OPEN: f64 = 0.25;
+const LEAST_OPEN: f64 = 32.0;
 /// A shorter life has no thirds worth the name, and in a shorter one still a slope is mostly noise.
 const SHORT: usize = 9;
 const LONG_S: f64 = 120.0;
@@ -67,6 +69,10 @@ fn is_flat(before: f64, after: f64) -> bool {
     after <= before + (before * SHARE).max(LEAST_MIB)
 }
 
+fn is_flat_open(before: f64, after: f64) -> bool {
+    after <= before + (before * SHARE_OPEN).max(LEAST_OPEN)
+}
+
 pub(super) fn verdicts(lives: &[Life]) -> Vec<Verdict> {
     let rss: Vec<(f64, f64)> = lives.iter().filter_map(|life| life.thirds(|sample| sample.rss_mib)).collect();
     let open: Vec<(f64, f64)> =
@@ -78,7 +84,7 @@ pub(super) fn verdicts(lives: &[Life]) -> Vec<Verdict> {
     let slopes: Vec<f64> = lives.iter().filter_map(Life::slope).collect();
     let steady = slopes.iter().all(|slope| *slope <= SLOPE);
     let flat = format!("≤ the larger of {:.0}% and {LEAST_MIB:.0} MiB", SHARE * 100.0);
-    let descriptors = !open.is_empty() && open.iter().all(|(middle, last)| last - middle <= DESCRIPTORS);
+    let descriptors = !open.is_empty() && open.iter().all(|(middle, last)| is_flat_open(*middle, *last));
     vec![
         Verdict::judged(
             NAME,
@@ -100,7 +106,7 @@ pub(super) fn verdicts(lives: &[Life]) -> Vec<Verdict> {
         Verdict::judged(
             NAME,
             "descriptors of a process, last third over the middle one",
-            &format!("≤ {DESCRIPTORS:.0}"),
+            &format!("≤ the larger of {:.0}% and {LEAST_OPEN:.0}", SHARE_OPEN * 100.0),
             grown(&open),
             descriptors,
         ),
