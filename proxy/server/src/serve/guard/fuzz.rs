@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use pointsman_lane::Limits;
 use pointsman_lane::body::{Decoder, Step};
+use pointsman_lane::hand_over::HandOver;
 use pointsman_lane::head::{Parsed, RequestHead};
 use tokio::io::ReadBuf;
 
@@ -76,11 +77,16 @@ fn agree(bytes: &[u8], open: bool) {
     let mut at = 0;
     while at < bytes.len() {
         let mut head = RequestHead::default();
-        match head.parse(&bytes[at..], &limits) {
-            Ok(Parsed::Whole | Parsed::Foreign(_)) => {}
+        let foreign = match head.parse(&bytes[at..], &limits) {
+            Ok(Parsed::Whole) => None,
+            Ok(Parsed::Foreign(why)) => Some(why),
             other => panic!("a head passes that is none ({other:?}): {}", bytes[at..].escape_ascii()),
-        }
+        };
         same(&head, &bytes[at..]);
+        if open && (foreign == Some(HandOver::Upgrade) || head.upgrade().is_some()) {
+            // Whatever follows may be another protocol's; no further request is read on this connection.
+            return;
+        }
         at += head.end();
         let mut decoder = Decoder::new(head.framing());
         while !decoder.is_done() {
@@ -90,9 +96,6 @@ fn agree(bytes: &[u8], open: bool) {
                 Ok(Step::More { .. }) => return,
                 Err(flaw) => panic!("a body passes that is none: {flaw:?}"),
             }
-        }
-        if open {
-            return;
         }
     }
 }
