@@ -86,12 +86,16 @@ fn flaw_label(status: u16) -> &'static str {
     }
 }
 
+/// The proxy's own trouble passes; the request's does not.
+fn flaw_next(status: u16) -> &'static str {
+    if status == 503 { LATER } else { "correct the request" }
+}
+
 fn explain(why: Why<'_>) -> Text {
     let reason = match why {
         Why::Reason(reason) => reason,
         Why::BadRequest => return text(400, "bad-request", "the request is malformed", "correct the request"),
-        Why::Flaw { status: 503, sentence } => return text(503, flaw_label(503), sentence, LATER),
-        Why::Flaw { status, sentence } => return text(status, flaw_label(status), sentence, "correct the request"),
+        Why::Flaw { status, sentence } => return text(status, flaw_label(status), sentence, flaw_next(status)),
         Why::SlowClient => {
             return text(408, "client-slow", "the request's body did not come in time", "send the request again");
         }
