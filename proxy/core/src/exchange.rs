@@ -15,15 +15,18 @@ use crate::cluster::membership::{Member, Membership};
 use crate::cluster::node::{Incarnation, Node};
 use crate::facts::{self, RequestFacts, is_idempotent, is_safe};
 use crate::key::{self, Reading, Trouble};
-use crate::owners::{Owner, Waiting};
+use crate::owners::Owner;
 use crate::pick::picker::{By, Decision, Picker};
 use crate::pick::policy::{Ask, KeyNeed};
 use crate::rate::RateLimiter;
 use crate::retry::{self, RetryBudget};
 
 mod owning;
+mod pause;
 
 pub use owning::Owning;
+use pause::Wait;
+pub use pause::WaitsFor;
 
 pub use crate::pick::reason::Reason;
 pub use crate::retry::{Failure, FailureClass};
@@ -77,15 +80,6 @@ pub enum Action {
     PassOn,
     /// Answer this.
     Answer(Reason),
-}
-
-/// What ends a wait before its time is over.
-#[derive(Debug)]
-pub enum WaitsFor<'a> {
-    /// A membership that is newer than this version, or, where that is said, one of the request's keys to change hands.
-    Change(u64, Option<&'a Waiting>),
-    /// A permit of the node that was picked ([`InFlight::poll`]).
-    Permit(&'a InFlight),
 }
 
 /// What an exchange needs to see of its service and its request. Borrowed anew for each step, so that an exchange
@@ -149,15 +143,6 @@ pub struct Exchange {
     sent: bool,
 }
 
-/// What is waited for.
-#[derive(Debug)]
-enum Wait {
-    /// A membership newer than this, or a key that changes hands.
-    Change(u64, Option<Box<Waiting>>),
-    /// A permit for this attempt, since then.
-    Permit(Box<Attempt>, Duration),
-}
-
 impl Exchange {
     /// `random`: uniformly random bits, from which those of each attempt are drawn.
     pub fn new(random: u64) -> Self {
@@ -185,14 +170,6 @@ impl Exchange {
     /// The epoch of the owner that the request goes to, if it goes to one.
     pub fn owner_epoch(&self) -> Option<u16> {
         self.owner.map(|owner| owner.epoch)
-    }
-
-    /// What ends the wait that the last step asked for, if it asked for one.
-    pub fn waits_for(&self) -> Option<WaitsFor<'_>> {
-        self.waits.as_ref().map(|wait| match wait {
-            Wait::Change(version, keys) => WaitsFor::Change(*version, keys.as_deref()),
-            Wait::Permit(attempt, _) => WaitsFor::Permit(&attempt.in_flight),
-        })
     }
 
     /// What to do next. Whoever drives it asks [`Exchange::reader`] before. The first event is [`Event::Start`]; each later one answers the action before.
@@ -227,36 +204,6 @@ impl Exchange {
                     self.give_up(Reason::NoNode)
                 }
             }
-        }
-    }
-
-    fn wake<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, now: Duration) -> Action {
-        match self.waits.take() {
-            Some(Wait::Change(version, keys))
-                if scene.members.load().version() == version && keys.as_ref().is_none_or(|keys| !keys.is_over()) =>
-            {
-                self.wait(Wait::Change(version, keys), self.park_until, Reason::Parked, now)
-            }
-            Some(Wait::Permit(attempt, since)) => match attempt.in_flight.permit() {
-                Permit::Held if !self.still_right(scene, now) => {
-                    drop(attempt);
-                    self.ask(scene, now)
-                }
-                Permit::Held => self.connect(Attempt { waited: Some(now.saturating_sub(since)), ..*attempt }),
-                Permit::Waits => self.wait(Wait::Permit(attempt, since), self.queue_until, Reason::QueueTimeout, now),
-                Permit::Away => self.ask(scene, now),
-            },
-            _ => self.ask(scene, now),
-        }
-    }
-
-    fn wait(&mut self, wait: Wait, until: Option<Duration>, too_late: Reason, now: Duration) -> Action {
-        match until {
-            Some(until) if now < until => {
-                self.waits = Some(wait);
-                Action::Wait { until }
-            }
-            _ => self.give_up(too_late),
         }
     }
 
@@ -357,17 +304,6 @@ impl Exchange {
         self.attempts = attempt.number;
         self.tried.push(attempt.node.incarnation);
         Action::Connect(attempt)
-    }
-
-    /// `keys`: ends the wait, too.
-    fn park(&mut self, version: u64, milliseconds: u32, keys: Option<Waiting>, now: Duration) -> Action {
-        // A response is there already: passing it on serves the client better than waiting for another.
-        if matches!(self.failure, Some(FailureClass::Status(_))) {
-            return Action::PassOn;
-        }
-        let wanted = now + Duration::from_millis(milliseconds.into()).min(LONGEST_PARK);
-        let until = *self.park_until.get_or_insert(wanted);
-        self.wait(Wait::Change(version, keys.map(Box::new)), Some(until), Reason::Parked, now)
     }
 
     /// The client hears of the failure that happened, not of why there was no further attempt.
