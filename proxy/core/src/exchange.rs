@@ -175,8 +175,8 @@ impl Exchange {
     /// What to do next. Whoever drives it asks [`Exchange::reader`] before. The first event is [`Event::Start`]; each later one answers the action before.
     pub fn step<F: RequestFacts>(&mut self, scene: &Scene<'_, F>, event: Event, now: Duration) -> Action {
         let action = self.decide_on(scene, event, now);
-        if let (Action::Answer(_), Some(owning)) = (&action, scene.owners) {
-            self.withdraw(scene.facts, owning);
+        if matches!(action, Action::Answer(_)) {
+            self.withdraw(scene);
         }
         action
     }
@@ -197,6 +197,7 @@ impl Exchange {
             Event::Failed(failure) => {
                 self.failure = Some(failure.class);
                 self.sent |= failure.sent;
+                self.withdraw(scene);
                 let idempotent = is_idempotent(scene.facts.method());
                 if retry::may(scene.retry, scene.budget, failure, idempotent, self.attempts, now) {
                     self.ask(scene, now)

@@ -176,7 +176,8 @@ impl OwnerTable {
             count(&self.counts.refused, 1);
             return Claim::Refused;
         };
-        self.claim_for(key, life, 0, second(now), second(now))
+        let entry = Entry { life, epoch: 0, seen: second(now), followed: false };
+        self.claim_as(key, entry, second(now))
     }
 
     /// Gives a key the owner of another: `ClOrdID` the owner of `OrigClOrdID`, so that a chain of replacements stays at one
@@ -204,7 +205,8 @@ impl OwnerTable {
         Some(owner)
     }
 
-    /// Forgets a key that was claimed for nothing, unless it was moved meanwhile. Answers whether it was forgotten.
+    /// Forgets a key that was claimed for nothing, unless somebody has found it or moved it meanwhile. Answers whether it was
+    /// forgotten.
     pub fn withdraw(&self, key: &str, owner: Owner) -> bool {
         let hash = self.hash(key);
         let removed = self.shard(hash).remove_if(hash, (owner.life, owner.epoch), |key| self.told.released(key));
@@ -234,7 +236,7 @@ impl OwnerTable {
                 Claim::New(Owner { life: entry.life, epoch: entry.epoch, idle: Duration::ZERO })
             }
             Some(Err(held)) => self.known(held, second).map_or(Claim::Refused, Claim::Held),
-            None => self.claim_for(key, to, from.epoch.wrapping_add(1), second, second),
+            None => self.claim_for(key, to, table::after(from.epoch), second, second),
         }
     }
 
@@ -281,6 +283,11 @@ impl OwnerTable {
     }
 
     fn claim_for(&self, key: &str, life: LifeId, epoch: u16, seen: u32, second: u32) -> Claim {
+        self.claim_as(key, Entry { life, epoch: epoch & table::LAST_EPOCH, seen, followed: true }, second)
+    }
+
+    fn claim_as(&self, key: &str, entry: Entry, second: u32) -> Claim {
+        let Entry { life, epoch, .. } = entry;
         let hash = self.hash(key);
         let shard = self.shard(hash);
         let oldest = self.oldest(second);
@@ -288,12 +295,13 @@ impl OwnerTable {
             return Claim::Held(owner);
         }
         let reserved = self.reserve();
-        let entry = Entry { life, epoch, seen };
         let vacancy = if reserved { Vacancy::Free } else { Vacancy::Evict };
         match shard.insert(hash, (key, entry), oldest, vacancy, self.owned()) {
-            shard::Insert::Held(entry) => {
+            shard::Insert::Held => {
                 self.give_back(reserved);
-                self.known(entry, second).map_or(Claim::Refused, Claim::Held)
+                // Whoever goes by it says so.
+                let held = shard.find(hash, second, oldest).and_then(|entry| self.known(entry, second));
+                held.map_or(Claim::Refused, Claim::Held)
             }
             shard::Insert::New { pushed_out } => {
                 if !reserved {

@@ -36,14 +36,8 @@ const RACES: u32 = 8;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claimed {
     owner: Owner,
-    /// Whether they were nobody's before.
-    new: bool,
-}
-
-impl Claimed {
-    fn is(self, owner: Owner) -> bool {
-        (self.owner.life, self.owner.epoch) == (owner.life, owner.epoch)
-    }
+    /// Which of the keys that it brings: a bit each.
+    keys: u64,
 }
 
 type Keys<'f> = SmallVec<[Key<'f>; 4]>;
@@ -70,12 +64,20 @@ impl Look<'_> {
 
 /// What became of the keys that a request brings.
 enum Learnt {
-    /// They are known, as this owner's where the request has a key that is looked up and learnt; with what was not so before.
+    /// They are known, as this owner's where the request has a key that is looked up and learnt; with those that were
+    /// nobody's before.
     Known(Option<Owner>, Option<Claimed>),
     /// Somebody was faster: it is theirs.
     Theirs,
     /// There was no room.
     Never,
+}
+
+/// What a policy has against an owner's being asked.
+enum Objection {
+    Refused(Action),
+    /// For so many milliseconds.
+    Waits(u32),
 }
 
 impl Owning<'_> {
@@ -111,17 +113,14 @@ impl Owning<'_> {
         look: &Look<'_>,
         brought: &Keys<'_>,
         (members, index, member): (&Membership, u32, &Member),
-        before: Option<Claimed>,
         now: Duration,
     ) -> Learnt {
         let (id, life) = (member.node.spec.id.as_str(), member.node.incarnation);
         let is_member = |owner: Owner| Rules::from(self.plan).index_in(self.table, owner, members) == Some(index);
         if let Some((key, gone)) = look.owned() {
-            // Nobody else has served what this request claimed itself.
-            let new = before.is_some_and(|before| before.new && before.is(gone));
-            let (owner, claimed) = match self.table.take_over(key, gone, id, life, now) {
-                Claim::New(owner) => (owner, Some(Claimed { owner, new })),
-                Claim::Held(owner) if is_member(owner) => (owner, None),
+            let owner = match self.table.take_over(key, gone, id, life, now) {
+                Claim::New(owner) => owner,
+                Claim::Held(owner) if is_member(owner) => owner,
                 Claim::Held(_) => return Learnt::Theirs,
                 Claim::Refused => return Learnt::Never,
             };
@@ -135,24 +134,20 @@ impl Owning<'_> {
                     Claim::Held(_) | Claim::New(_) => {}
                 }
             }
-            return Learnt::Known(Some(owner), claimed);
+            return Learnt::Known(Some(owner), None);
         }
         // First what is looked up first: whose that is decides for everybody who brings it, so whoever was faster with it is
         // followed before anything else is claimed.
         let first = look.keys.iter().filter(|key| brought.contains(key));
         let then = brought.iter().filter(|key| !look.keys.contains(key));
-        let (mut ours, mut claimed) = (None, None);
+        let (mut ours, mut claimed) = (None, None::<Claimed>);
         for (key, decides) in first.map(|key| (key, true)).chain(then.map(|key| (key, false))) {
             match self.table.claim(key, id, life, now) {
                 Claim::New(owner) => {
                     ours = ours.or(decides.then_some(owner));
-                    claimed = Some(Claimed { owner, new: true });
-                }
-                // The node that this request was to go to first could not be reached.
-                Claim::Held(held) if before.is_some_and(|before| before.is(held)) && !is_member(held) => {
-                    if let Claim::New(owner) = self.table.take_over(key, held, id, life, now) {
-                        claimed = Some(Claimed { owner, new: before.is_some_and(|before| before.new) });
-                    }
+                    let at = brought.iter().position(|known| known == key).and_then(|at| u32::try_from(at).ok());
+                    let key = at.and_then(|at| 1_u64.checked_shl(at)).unwrap_or(0);
+                    claimed = Some(Claimed { owner, keys: claimed.map_or(0, |claimed| claimed.keys) | key });
                 }
                 Claim::Held(owner) if decides && is_member(owner) => ours = ours.or(Some(owner)),
                 Claim::Held(_) if decides && ours.is_none() => return Learnt::Theirs,
@@ -199,16 +194,11 @@ impl Exchange {
         if !open && look.found.is_none() {
             return Some(self.give_up(Reason::NoNode));
         }
-        // What it claimed itself binds it to nobody who has not heard of it.
-        let own = self.claimed.filter(|claimed| !self.sent && look.found.is_some_and(|found| claimed.is(found)));
         // Without any key its rule has said that the policy decides.
-        let course = match own {
-            _ if look.keys.is_empty() => Course::Policy,
-            Some(Claimed { new: false, .. }) => Course::Policy,
-            _ => {
-                let found = look.found.filter(|_| own.is_none());
-                Rules::from(owning.plan).course(owning.table, found, members, open)
-            }
+        let course = if look.keys.is_empty() {
+            Course::Policy
+        } else {
+            Rules::from(owning.plan).course(owning.table, look.found, members, open)
         };
         let (index, by) = match course {
             Course::Unknown => return Some(self.give_up(Reason::OwnerUnknown)),
@@ -228,37 +218,39 @@ impl Exchange {
             }
             Course::Owner(index) => match self.agree(scene, members, index, now) {
                 Ok(by) => (index, by),
-                Err(action) => return Some(action),
+                Err(Objection::Refused(action)) => return Some(action),
+                Err(Objection::Waits(milliseconds)) => {
+                    let keys = owning.table.wait(look.seen(), now)?;
+                    return Some(self.park(members.version(), milliseconds, Some(keys), now));
+                }
             },
             Course::Primary(index) => (index, By::Primary),
         };
         let member = members.get(index)?;
         let learnt = match (course, look.owned()) {
             // A primary that stands in for an owner does not get its keys.
-            (Course::Owner(_) | Course::Primary(_), Some((key, owner))) if own.is_none() => {
+            (Course::Owner(_) | Course::Primary(_), Some((key, owner))) => {
                 let sent_to_it = matches!(course, Course::Owner(_)).then_some(owner);
                 owning.share(key, owner, brought, now).map_or(Learnt::Never, |()| Learnt::Known(sent_to_it, None))
             }
-            _ => owning.claim(look, brought, (members, index, member), self.claimed, now),
+            _ => owning.claim(look, brought, (members, index, member), now),
         };
         match learnt {
-            Learnt::Known(owner, claimed) => {
-                self.owner = owner;
-                self.claimed = claimed.or(self.claimed);
-            }
+            Learnt::Known(owner, claimed) => (self.owner, self.claimed) = (owner, claimed),
             Learnt::Theirs => return None,
             Learnt::Never => return Some(self.give_up(Reason::OwnerUnknown)),
         }
         Some(self.enter(&member.node, members, by, scene.limits, now))
     }
 
-    /// Nobody serves the request. What it claimed is nobody's again, unless a node may have heard of it.
-    pub(super) fn withdraw(&mut self, facts: &impl RequestFacts, owning: Owning<'_>) {
-        if let Some(Claimed { owner, new: true }) = self.claimed.take().filter(|_| !self.sent) {
-            let keys = owning.brought(facts).unwrap_or_default();
-            keys.iter().for_each(|key| {
+    /// What the request has claimed is nobody's again, unless a node may have heard of it, or another request of the claim.
+    pub(super) fn withdraw<F: RequestFacts>(&mut self, scene: &Scene<'_, F>) {
+        let claimed = self.claimed.take().filter(|_| !self.sent);
+        if let Some((Claimed { owner, keys }, owning)) = claimed.zip(scene.owners) {
+            let brought = owning.brought(scene.facts).unwrap_or_default();
+            for (_, key) in brought.iter().take(64).enumerate().filter(|(at, _)| keys >> at & 1 == 1) {
                 owning.table.withdraw(key, owner);
-            });
+            }
         }
     }
 
@@ -295,7 +287,7 @@ impl Exchange {
         members: &Arc<Membership>,
         owner: u32,
         now: Duration,
-    ) -> Result<By, Action> {
+    ) -> Result<By, Objection> {
         if !scene.picker.needs().owner {
             return Ok(By::Owner);
         }
@@ -304,8 +296,10 @@ impl Exchange {
             Decision::Node { by: By::Fallback(fault), .. } | Decision::Refuse(Reason::Fault(fault)) => {
                 Ok(By::Fallback(fault))
             }
-            Decision::Park(milliseconds) => Err(self.park(members.version(), milliseconds, None, now)),
-            Decision::Refuse(reason @ (Reason::Policy { .. } | Reason::Key(_))) => Err(self.give_up(reason)),
+            Decision::Park(milliseconds) => Err(Objection::Waits(milliseconds)),
+            Decision::Refuse(reason @ (Reason::Policy { .. } | Reason::Key(_))) => {
+                Err(Objection::Refused(self.give_up(reason)))
+            }
             Decision::Node { .. } | Decision::Refuse(_) => {
                 scene.picker.policy().blame(Fault::Strays);
                 Ok(By::Fallback(Fault::Strays))

@@ -50,7 +50,11 @@ impl Exchange {
                 }
                 Permit::Held => self.connect(Attempt { waited: Some(now.saturating_sub(since)), ..*attempt }),
                 Permit::Waits => self.wait(Wait::Permit(attempt, since), self.queue_until, Reason::QueueTimeout, now),
-                Permit::Away => self.ask(scene, now),
+                Permit::Away => {
+                    drop(attempt);
+                    self.withdraw(scene);
+                    self.ask(scene, now)
+                }
             },
             _ => self.ask(scene, now),
         }

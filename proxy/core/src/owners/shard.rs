@@ -29,7 +29,7 @@ pub(super) enum Vacancy {
 /// What became of an insertion.
 #[derive(Debug)]
 pub(super) enum Insert {
-    Held(Entry),
+    Held,
     /// It is in. Who was pushed out for it, and whether that one was past its time.
     New {
         pushed_out: [Option<(Entry, bool)>; 2],
@@ -59,12 +59,15 @@ impl Shard {
     /// `oldest`: who was seen before is past its time, and asking for it now does not bring it back.
     pub(super) fn find(&self, hash: Hash, second: u32, oldest: u32) -> Option<Entry> {
         let table = self.table.load();
-        let (at, entry) = table.find(hash).filter(|(_, entry)| entry.seen >= oldest)?;
-        // Once a second at most, so that a key which is asked for all the time is not written all the time.
-        if entry.seen < second {
-            table.touch(at, entry, second);
+        loop {
+            let (at, entry) = table.find(hash).filter(|(_, entry)| entry.seen >= oldest)?;
+            // Once a second at most, so that a key which is asked for all the time is not written all the time.
+            let fresh = entry.followed && entry.seen >= second;
+            // The first who goes by a claim must have said so, or the claim may be withdrawn under it.
+            if fresh || table.touch(at, entry, second) || entry.followed {
+                return Some(entry);
+            }
         }
-        Some(entry)
     }
 
     pub(super) fn peek(&self, hash: Hash) -> Option<Entry> {
@@ -99,7 +102,7 @@ impl Shard {
                 Place::At(at) => {
                     let Some((_, held)) = table.at(at) else { return Insert::Full };
                     if held.seen >= oldest {
-                        return Insert::Held(held);
+                        return Insert::Held;
                     }
                     pushed_out[0] = Some((held, true));
                     writer.remove(&table, at);
@@ -127,11 +130,11 @@ impl Shard {
         })
     }
 
-    /// Forgets a key if it still is whose it was.
+    /// Forgets a key if it still is whose it was and nobody has gone by it.
     pub(super) fn remove_if(&self, hash: Hash, from: (LifeId, u16), tell: impl FnOnce(&str)) -> Option<Entry> {
         self.write(Some(hash), |writer| {
             let (table, at, entry) = self.held(hash)?;
-            if (entry.life, entry.epoch) != from {
+            if (entry.life, entry.epoch) != from || !table.retire(at, entry) {
                 return None;
             }
             tell(writer.text(at));

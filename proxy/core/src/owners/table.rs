@@ -14,7 +14,10 @@ const EMPTY: u64 = 0;
 const LEFT: u64 = 1;
 
 const SEEN_BITS: u32 = 28;
-const EPOCH_BITS: u32 = 16;
+const EPOCH_BITS: u32 = 15;
+/// Epochs begin anew behind it.
+pub(super) const LAST_EPOCH: u16 = (1 << EPOCH_BITS) - 1;
+const FOLLOWED_BITS: u32 = 1;
 /// The last second that a slot can hold: four years of running.
 pub(super) const LATEST: u64 = (1 << SEEN_BITS) - 1;
 
@@ -48,20 +51,29 @@ pub(super) struct Entry {
     pub(super) life: LifeId,
     pub(super) epoch: u16,
     pub(super) seen: u32,
+    /// Whether anybody but who claimed the key may have gone by it.
+    pub(super) followed: bool,
+}
+
+/// The epoch behind this one.
+pub(super) fn after(epoch: u16) -> u16 {
+    epoch.wrapping_add(1) & LAST_EPOCH
 }
 
 impl Entry {
     fn pack(self) -> u64 {
-        u64::from(self.life.0) << (SEEN_BITS + EPOCH_BITS)
-            | u64::from(self.epoch) << SEEN_BITS
+        u64::from(self.life.0) << (SEEN_BITS + FOLLOWED_BITS + EPOCH_BITS)
+            | u64::from(self.epoch & LAST_EPOCH) << (SEEN_BITS + FOLLOWED_BITS)
+            | u64::from(self.followed) << SEEN_BITS
             | u64::from(self.seen) & LATEST
     }
 
     fn unpack(word: u64) -> Self {
         Self {
-            life: LifeId((word >> (SEEN_BITS + EPOCH_BITS)) as u32),
-            epoch: (word >> SEEN_BITS) as u16,
+            life: LifeId((word >> (SEEN_BITS + FOLLOWED_BITS + EPOCH_BITS)) as u32),
+            epoch: (word >> (SEEN_BITS + FOLLOWED_BITS)) as u16 & LAST_EPOCH,
             seen: (word & LATEST) as u32,
+            followed: word >> SEEN_BITS & 1 == 1,
         }
     }
 }
@@ -119,10 +131,20 @@ impl Table {
         None
     }
 
-    /// Says that a key was asked for at a second, unless somebody changes it at this moment. Without a lock.
-    pub(super) fn touch(&self, at: usize, entry: Entry, second: u32) {
-        let now = Entry { seen: second, ..entry };
-        let _ = self.0[at].entry.compare_exchange(entry.pack(), now.pack(), SeqCst, SeqCst);
+    /// Says that a key was asked for at a second and is gone by, unless somebody changes it at this moment. Without a lock.
+    /// False: somebody does.
+    pub(super) fn touch(&self, at: usize, entry: Entry, second: u32) -> bool {
+        let now = Entry { seen: second, followed: true, ..entry };
+        self.0[at].entry.compare_exchange(entry.pack(), now.pack(), SeqCst, SeqCst).is_ok()
+    }
+
+    /// For writers: from now on nobody goes by a key that nobody has gone by; false: somebody has.
+    pub(super) fn retire(&self, at: usize, entry: Entry) -> bool {
+        !entry.followed && {
+            // Long past its time, so that readers pass it over until it is cleared.
+            let past = Entry { seen: 0, followed: true, ..entry };
+            self.0[at].entry.compare_exchange(entry.pack(), past.pack(), SeqCst, SeqCst).is_ok()
+        }
     }
 
     /// For writers. `None`: the table is full.
@@ -158,7 +180,7 @@ impl Table {
         let mut old = word.load(SeqCst);
         loop {
             let was = Entry::unpack(old);
-            let is = Entry { life: to, epoch: was.epoch.wrapping_add(1), seen: was.seen };
+            let is = Entry { life: to, epoch: after(was.epoch), seen: was.seen, followed: true };
             match word.compare_exchange(old, is.pack(), SeqCst, SeqCst) {
                 Ok(_) => return (was.life, is),
                 Err(changed) => old = changed,

@@ -342,3 +342,33 @@ proptest! {
         }
     }
 }
+
+/// Of two, only one has its way: who goes by a claim, or who withdraws it.
+#[test]
+fn a_claim_is_withdrawn_only_if_nobody_has_gone_by_it() {
+    let table = Arc::new(OwnerTable::new(100_000, Duration::from_secs(600)));
+    let turn = Arc::new(std::sync::Barrier::new(2));
+    let (other, theirs) = (Arc::clone(&table), Arc::clone(&turn));
+    const ROUNDS: usize = 20_000;
+    let finder = std::thread::spawn(move || {
+        (0..ROUNDS)
+            .map(|round| {
+                theirs.wait();
+                other.find(&round.to_string(), Duration::ZERO).is_some()
+            })
+            .collect::<Vec<_>>()
+    });
+    let withdrawn: Vec<bool> = (0..ROUNDS)
+        .map(|round| {
+            let key = round.to_string();
+            let Claim::New(owner) = table.claim(&key, "a", Incarnation(1), Duration::ZERO) else { panic!("it is new") };
+            turn.wait();
+            table.withdraw(&key, owner)
+        })
+        .collect();
+    let found = finder.join().expect("no panic");
+    for round in 0..ROUNDS {
+        assert_ne!(found[round], withdrawn[round], "{round}");
+        assert_eq!(table.peek(&round.to_string(), Duration::ZERO).is_some(), found[round]);
+    }
+}

@@ -80,6 +80,9 @@ impl<T: Trip> Work<T> {
         let (incarnation, address) = (attempt.node.incarnation.0, &attempt.node.spec.address);
         let pooled = if fresh { None } else { worker::take_upstream(incarnation, address, once) };
         let reused = pooled.is_some();
+        if !fresh {
+            self.wrote = false;
+        }
         self.link = None;
         let stream = pooled.map_or_else(|| dial(address), Ok);
         self.attempt = Some(attempt);
@@ -127,7 +130,7 @@ impl<T: Trip> Work<T> {
     }
 
     fn failure(&self, class: FailureClass) -> Failure {
-        let sent = self.link.as_ref().is_some_and(|link| link.wrote);
+        let sent = self.wrote || self.link.as_ref().is_some_and(|link| link.wrote);
         Failure { class, sent, replayable: !self.upload.dropped }
     }
 
@@ -137,6 +140,7 @@ impl<T: Trip> Work<T> {
             && self.may_dial_again()
             && let Some(attempt) = self.attempt.take()
         {
+            self.wrote |= self.link.as_ref().is_some_and(|link| link.wrote);
             return match self.connect(at, attempt, true) {
                 Ok(()) => Turn::Go,
                 Err(_) => self.advance(at, Event::Failed(self.failure(FailureClass::Connect))),

@@ -71,6 +71,8 @@ pub(crate) struct Work<T> {
     pub(super) ending: Ending,
     /// Whether the connection that was given back had served before.
     pub(super) reused: bool,
+    /// Whether bytes of this attempt went to a connection that was given up.
+    pub(super) wrote: bool,
     /// Whether a byte moved in this poll.
     pub(super) moved: bool,
 }
@@ -103,6 +105,7 @@ impl<T> Default for Work<T> {
             status: 0,
             ending: Ending::Page,
             reused: false,
+            wrote: false,
             moved: false,
         }
     }

@@ -27,7 +27,7 @@ use super::mirror::Copier;
 use super::trip::Trip;
 use super::{Shared, answer, behind, course, guard, identity};
 use crate::refusal::{Why, label};
-use crate::world::Service;
+use crate::world::{Service, clock};
 use cast::{Copy, Seen};
 use tally::{Became, Tally};
 
@@ -39,7 +39,8 @@ const OWN: u64 = u64::MAX;
 /// Whose answer is passed on.
 const NODE: &str = "pointsman-node";
 /// Fields that concern one hop (RFC 9110 §7.6.1) or are written anew.
-const HOP: [HeaderName; 8] = [
+const HOP: [HeaderName; 9] = [
+    header::ACCEPT_ENCODING,
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::EXPECT,
@@ -97,6 +98,12 @@ impl Desk<'_> {
         if rule.from == Sender::Primary && !is_primary(session, &service.state.members().load()) {
             return Ok(End::Refused(Reason::NotPrimary));
         }
+        if let Some(Err(wait)) =
+            service.rate.as_ref().map(|rate| rate.admit(&Head::of(session, trip.origin), clock::now()))
+        {
+            let retry_after = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+            return Ok(End::Refused(Reason::RateLimited { retry_after }));
+        }
         let Some(body) = body(session, rule.limit).await? else { return Ok(End::Flawed(Flaw::BodyTooLarge)) };
         if let Some(longest) = rule.barrier
             && !wait_for_earlier(session, service, longest).await?
@@ -153,6 +160,7 @@ impl Desk<'_> {
                 continue;
             }
             let mut own = Trip::copy_of(trip, service);
+            own.enter();
             own.aim(&member.node);
             let mut head = head_of(session)?;
             course::introduce(session, &own, &mut head)?;
@@ -163,6 +171,7 @@ impl Desk<'_> {
             };
             // No connection that was used before: its node may be about to close it.
             peer.group_key = OWN;
+            peer.options.max_h2_streams = 1;
             head.insert_header(header::CONTENT_LENGTH, body.len())?;
             let copy = Copy { trip: own, peer, head, body: body.clone(), limit };
             let (service, copier, seen) = (Arc::clone(service), self.copier.clone(), seen);
@@ -220,7 +229,8 @@ async fn body(session: &mut Session, limit: u64) -> Result<Option<Bytes>> {
             None => piece.await,
         };
         let Some(piece) = piece.map_err(|error| error.into_down())? else { return Ok(Some(body.freeze())) };
-        if body.len() as u64 + piece.len() as u64 > limit {
+        let length = body.len() as u64 + piece.len() as u64;
+        if length > limit || !guard::has_room(session, length) {
             return Ok(None);
         }
         body.extend_from_slice(&piece);
@@ -259,6 +269,8 @@ fn head_of(session: &Session) -> Result<RequestHeader> {
             head.append_header(name.clone(), value)?;
         }
     }
+    // The client is told of all of them in one document.
+    head.insert_header(header::ACCEPT_ENCODING, "identity")?;
     if let Some(authority) = came.uri.authority() {
         head.insert_header(header::HOST, authority.as_str())?;
     }

@@ -231,7 +231,7 @@ impl Trip for Errand {
     fn timeouts(&self) -> Timeouts {
         /// Only asked with a service; a request without one never connects.
         const NONE: Timeouts = Timeouts { connect: Duration::ZERO, response: Duration::ZERO, idle: Duration::ZERO };
-        let of = |service: &Arc<Service>| timeouts(service, self.idempotent, self.exchange.attempts());
+        let of = |service: &Arc<Service>| timeouts(service, self.idempotent, &self.exchange);
         self.service.as_ref().map_or(NONE, of)
     }
 

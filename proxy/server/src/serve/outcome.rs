@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 use pointsman_config::plan::Timeouts;
 use pointsman_core::cluster::node::Node;
 use pointsman_core::cluster::record::Outcome;
-use pointsman_core::exchange::{Action, Event, FailureClass, Reason};
+use pointsman_core::exchange::{Action, Event, Exchange, FailureClass, Reason};
 use pointsman_core::pick::picker::By;
 use pointsman_core::retry;
 use pointsman_lane::flaw::Flaw;
@@ -24,11 +24,13 @@ pub(super) const REFUSED: ErrorType = ErrorType::Custom("refused");
 pub(super) const TRY_ELSEWHERE: ErrorType = ErrorType::Custom("try elsewhere");
 
 /// How long an attempt may take.
-pub(super) fn timeouts(service: &Service, idempotent: bool, attempt: u32) -> Timeouts {
+pub(super) fn timeouts(service: &Service, idempotent: bool, exchange: &Exchange) -> Timeouts {
     let all = service.plan.timeouts;
-    if service.plan.retry.timeout.is_none() {
+    // Nobody else may serve what goes to the owner of its key.
+    if service.plan.retry.timeout.is_none() || exchange.owner_epoch().is_some() {
         return all;
     }
+    let attempt = exchange.attempts();
     let others = service.state.members().load().eligible().len() > attempt as usize;
     let within = |longest| retry::patience(&service.plan.retry, idempotent, attempt, others, longest);
     Timeouts { connect: within(all.connect), response: within(all.response), ..all }

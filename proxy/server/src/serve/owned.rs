@@ -155,7 +155,8 @@ pub(super) fn hear(
         }
     }
     let rules = || open.iter().filter_map(|which| which.rule(owning.plan));
-    let head = if open.is_empty() { return None } else { copied(rules(), answer) };
+    // What follows a 101 is another protocol's, and may go on for days.
+    let head = if open.is_empty() || answer.status() == 101 { return None } else { copied(rules(), answer) };
     let body = BodyReader::wanted(&owning.plan.places, rules(), &head)?;
     Some(Box::new(Lesson { service: Arc::clone(service), node: Arc::clone(node), open, head, body }))
 }

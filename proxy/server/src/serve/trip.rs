@@ -256,7 +256,7 @@ impl Trip {
 
     /// Those of the service, shorter where another attempt may follow this one.
     pub(super) fn timeouts(&self, service: &Service) -> Timeouts {
-        timeouts(service, self.idempotent, self.exchange.attempts())
+        timeouts(service, self.idempotent, &self.exchange)
     }
 
     fn expect_within(&self, silence: Duration) {

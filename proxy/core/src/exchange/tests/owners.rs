@@ -331,35 +331,38 @@ fn a_write_is_no_guess_even_for_its_owner() {
 #[test]
 fn a_new_key_goes_with_its_request_when_a_node_cannot_be_reached() {
     let policy = Scripted::new(false, Needs::default(), |_, ask| Ok(Verdict::Node(ask.tried.len() as u32)));
-    for (on_unknown, on_gone) in [(OnUnknown::Hash, OnGone::Refuse), (OnUnknown::Hash, OnGone::Park)] {
-        let mut timeline = keeping(&policy, "POST", rules(on_unknown, on_gone), "a");
+    for on_gone in [OnGone::Refuse, OnGone::Park] {
+        let mut timeline = keeping(&policy, "POST", rules(OnUnknown::Hash, on_gone), "a");
         timeline.then(0, Event::Start).then(1, failed(FailureClass::Connect));
         timeline.reads(
             "0 > start > connect n1 v1 #1 Policy
              1 > Connect > connect n2 v1 #2 Policy",
         );
-        assert_eq!((timeline.owner("a"), timeline.stage.exchange.owner_epoch()), (owned("n2", 1), Some(1)));
+        assert_eq!((timeline.owner("a"), timeline.stage.exchange.owner_epoch()), (owned("n2", 0), Some(0)));
     }
     // The same where the key is looked up by another rule than it is learnt by.
     let mut plan = rules(OnUnknown::Hash, OnGone::Refuse);
     plan.find = vec![header("x-old")];
     let mut timeline = keeping(&policy, "POST", plan, "a");
-    timeline.next(&[("x-id", "a"), ("x-old", "nobody's")]).then(0, Event::Start).then(1, failed(FailureClass::Connect));
-    assert_eq!(timeline.owner("a"), owned("n2", 1));
+    timeline.next(&[("x-id", "a"), ("x-old", "nobody's")]).then(0, Event::Start);
+    timeline.then(1, failed(FailureClass::Connect));
+    assert_eq!(timeline.owner("a"), owned("n2", 0));
 }
 
 #[test]
 fn a_new_key_is_nobodys_when_no_node_could_be_reached() {
     let policy = Scripted::new(false, Needs::default(), |_, ask| Ok(Verdict::Node(ask.tried.len() as u32)));
-    let mut timeline = keeping(&policy, "POST", rules(OnUnknown::Hash, OnGone::Refuse), "a");
-    timeline.then(0, Event::Start);
+    let mut plan = rules(OnUnknown::Hash, OnGone::Refuse);
+    plan.learn.push(Learn::Request(header("x-account")));
+    let mut timeline = keeping(&policy, "POST", plan, "a");
+    timeline.claim("mine", 1);
+    timeline.next(&[("x-id", "a"), ("x-account", "mine")]).then(0, Event::Start);
+    assert_eq!(timeline.owner("a"), owned("n1", 0));
     (1..=3).for_each(|at| {
         timeline.then(at, failed(FailureClass::Connect));
     });
     assert_eq!(timeline.owner("a"), None);
-    timeline.claim("b", 1);
-    timeline.next(&[("x-id", "b")]).then(3, Event::Start).then(4, failed(FailureClass::Connect));
-    assert_eq!(timeline.owner("b"), owned("n1", 0), "somebody else's claim stays");
+    assert_eq!(timeline.owner("mine"), owned("n1", 0), "somebody else's claim stays");
 }
 
 /// It may have the order.
@@ -371,14 +374,32 @@ fn a_new_key_stays_with_a_node_that_may_have_heard_of_it() {
     assert_eq!(timeline.owner("a"), owned("n1", 0));
 }
 
+/// Another request has gone by the claim, and may have been served.
+#[test]
+fn a_claim_that_somebody_has_followed_stays() {
+    let policy = Scripted::new(false, Needs::default(), |_, ask| Ok(Verdict::Node(ask.tried.len() as u32)));
+    for follow in [true, false] {
+        let mut timeline = keeping(&policy, "POST", rules(OnUnknown::Hash, OnGone::Refuse), "a");
+        timeline.then(0, Event::Start);
+        let followed = if follow {
+            timeline.table().find("a", Duration::ZERO).is_some()
+        } else {
+            matches!(timeline.table().claim("a", "n3", Incarnation(3), Duration::ZERO), Claim::Held(_))
+        };
+        assert!(followed);
+        timeline.then(1, failed(FailureClass::Connect));
+        timeline.reads("0 > start > connect n1 v1 #1 Policy\n1 > Connect > answer Connect");
+        assert_eq!(timeline.owner("a"), owned("n1", 0));
+    }
+}
+
 /// A key whose owner is gone stays known, whoever could not be reached in its place.
 #[test]
-fn a_key_that_moves_goes_on_when_a_node_cannot_be_reached() {
+fn a_key_that_moves_is_not_forgotten_when_a_node_cannot_be_reached() {
     let policy = Scripted::new(false, Needs::default(), |_, ask| Ok(Verdict::Node(ask.tried.len() as u32)));
     let mut timeline = keeping(&policy, "POST", rules(OnUnknown::Refuse, OnGone::Policy), "a");
     timeline.claim("a", 9);
     timeline.then(0, Event::Start).then(1, failed(FailureClass::Connect));
-    assert_eq!(timeline.owner("a"), owned("n2", 2));
-    timeline.then(2, failed(FailureClass::Connect)).then(3, failed(FailureClass::Connect));
-    assert_eq!(timeline.owner("a"), owned("n3", 3), "nobody forgets it");
+    timeline.reads("0 > start > connect n1 v1 #1 Policy\n1 > Connect > park v1 until 501");
+    assert_eq!(timeline.owner("a"), owned("n1", 1));
 }
