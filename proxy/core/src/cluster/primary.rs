@@ -90,9 +90,9 @@ pub struct Election {
 }
 
 impl Election {
-    /// The office as it was written down: the highest epoch ever, and whose it was. That node goes on in the same epoch if
-    /// it is up within `takeover_after`; else, and where nobody is named, the next is elected then: an old primary may
-    /// still believe in its office.
+    /// The office as it was written down: the highest epoch ever, and whose it was. That node goes on in the same epoch as
+    /// soon as it is up. `takeover_after` from `now`, and where nobody is named, whoever else is up is elected: not before,
+    /// since an old primary may still believe in its office.
     pub fn restored(epoch: u64, primary: Option<String>, takeover_after: Duration, now: Duration) -> Self {
         let not_before = if epoch > 0 { now + takeover_after } else { Duration::ZERO };
         Self { epoch, holder: None, expected: primary, not_before }
@@ -136,10 +136,12 @@ impl Election {
         }
         takeover_after?;
         let mut able = candidates.filter(|candidate| candidate.up && !candidate.down && !candidate.drained);
-        if now < self.not_before {
-            let expected = self.expected.as_deref()?;
-            let again = able.find(|candidate| candidate.id == expected)?;
+        // Nobody has been elected since, so that whoever was goes on, however late.
+        if let Some(again) = able.clone().find(|candidate| self.expected.as_deref() == Some(candidate.id)) {
             return Some(self.elect(again, true));
+        }
+        if now < self.not_before {
+            return None;
         }
         let next = able.next()?;
         self.epoch += 1;

@@ -70,14 +70,25 @@ fn a_primary_outlives_the_process_that_elected_it() {
     let resumed = step(&mut election, &[up("a", 1), up("b", 2)], 102);
     assert!(matches!(resumed, Some(Change::Elected { epoch: 7, resumed: true, .. })), "{resumed:?}");
     let mut election = restored();
-    let next = step(&mut election, &[up("a", 1), up("b", 2)], 103);
+    let next = step(&mut election, &[up("a", 1), down("b", 2)], 103);
     assert!(
         matches!(&next, Some(Change::Elected { epoch: 8, resumed: false, holder }) if holder.id == "a"),
         "{next:?}"
     );
+    assert_eq!(step(&mut election, &[up("a", 1), up("b", 2)], 104), None, "it came too late");
     let mut nobody = Election::restored(7, None, TAKEOVER, secs(100));
     assert_eq!(step(&mut nobody, &[up("a", 1)], 102), None, "the last may still believe in its office");
     assert!(step(&mut nobody, &[up("a", 1)], 103).is_some());
+}
+
+#[test]
+fn who_was_primary_goes_on_while_nobody_else_is_however_soon_the_next_could_be() {
+    for (takeover_after, now) in [(Duration::ZERO, secs(100)), (Duration::ZERO, secs(109)), (TAKEOVER, secs(109))] {
+        let mut election = Election::restored(7, Some("b".into()), takeover_after, secs(100));
+        let resumed = election.step(Some(takeover_after), [up("a", 1), up("b", 2)].into_iter(), now);
+        let Some(Change::Elected { epoch: 7, resumed: true, holder }) = resumed else { panic!("{resumed:?}") };
+        assert_eq!(holder.id, "b");
+    }
 }
 
 #[test]
