@@ -2,7 +2,8 @@
 //!
 //! Two counters take turns: who enters is counted by the one whose turn it is. A barrier changes the turn and waits until
 //! the other counter is at zero, as a grace period of read-copy-update does (McKenney and Slingwine 1998). One
-//! barrier waits at a time; those behind it change the turn when it is done.
+//! barrier waits at a time; those behind it change the turn when it is done. Who has waited is inside from that moment
+//! on, so that those behind it wait for it, too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -27,6 +28,10 @@ struct Line {
     /// Waits that have changed the turn, and those for which all had gone.
     begun: u64,
     ended: u64,
+    /// The counter that has counted whose wait ended last, until it comes for its pass.
+    seat: Option<usize>,
+    /// Whoever waits for the drain under way does no longer.
+    given_up: bool,
     waiting: Vec<Waker>,
 }
 
@@ -37,7 +42,7 @@ pub struct Pass {
     turn: usize,
 }
 
-/// Waits for all who entered before it was first polled. Dropping it gives up the wait.
+/// Waits for all who entered before it was first polled, and enters. Dropping it gives up the wait.
 #[derive(Debug)]
 pub struct Wait {
     barrier: Arc<Barrier>,
@@ -80,6 +85,12 @@ impl Barrier {
             Some(turn) if self.inside[turn].load(SeqCst) == 0 => {
                 line.draining = None;
                 line.ended = line.begun;
+                // The turn changes under this lock only: whoever changes it next finds this one inside.
+                if !std::mem::take(&mut line.given_up) {
+                    let turn = self.turn.load(SeqCst);
+                    self.inside[turn].fetch_add(1, SeqCst);
+                    line.seat = Some(turn);
+                }
                 self.awaited.store(false, SeqCst);
                 std::mem::take(&mut line.waiting)
             }
@@ -95,8 +106,10 @@ impl Drop for Pass {
 }
 
 impl Wait {
-    /// Ready once all who entered before the first poll have gone; until then `waker` is woken when to look again.
-    pub fn poll(&mut self, waker: &Waker) -> Poll<()> {
+    /// Ready once all who entered before the first poll have gone; until then `waker` is woken when to look again. Who has
+    /// waited is inside before a wait behind it can begin: of two that wait, one has left before the other is ready.
+    /// Polled again after that it waits anew.
+    pub fn poll(&mut self, waker: &Waker) -> Poll<Pass> {
         let barrier = &self.barrier;
         let mut line = barrier.line.lock();
         let mut woken = barrier.settle(&mut line);
@@ -109,12 +122,28 @@ impl Wait {
             woken.extend(barrier.settle(&mut line));
         }
         let over = self.number.is_some_and(|number| line.ended >= number);
-        if !over && !line.waiting.iter().any(|known| known.will_wake(waker)) {
+        let seat = if over { line.seat.take() } else { None };
+        if seat.is_none() && !line.waiting.iter().any(|known| known.will_wake(waker)) {
             line.waiting.push(waker.clone());
         }
         drop(line);
         woken.into_iter().for_each(Waker::wake);
-        if over { Poll::Ready(()) } else { Poll::Pending }
+        let Some(turn) = seat else { return Poll::Pending };
+        self.number = None;
+        Poll::Ready(Pass { barrier: Arc::clone(barrier), turn })
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let Some(number) = self.number else { return };
+        let mut line = self.barrier.line.lock();
+        let seat = if line.ended >= number { line.seat.take() } else { None };
+        line.given_up |= line.ended < number;
+        drop(line);
+        if let Some(turn) = seat {
+            self.barrier.leave(turn);
+        }
     }
 }
 

@@ -63,6 +63,36 @@ fn barriers_wait_for_each_other_and_one_that_gives_up_stops_nobody() {
     assert!(third.poll(&waker).is_ready());
 }
 
+#[test]
+fn of_two_that_wait_one_has_left_before_the_other_is_ready() {
+    let barrier = Arc::new(Barrier::default());
+    let before = barrier.enter();
+    let (mut first, mut second) = (barrier.wait(), barrier.wait());
+    assert!(first.poll(Waker::noop()).is_pending() && second.poll(Waker::noop()).is_pending());
+    drop(before);
+    // Both are woken, and whoever came later may look first.
+    assert!(second.poll(Waker::noop()).is_pending(), "the first is to enter");
+    let Poll::Ready(pass) = first.poll(Waker::noop()) else { panic!("all have gone") };
+    assert!(second.poll(Waker::noop()).is_pending(), "the first is inside");
+    drop(pass);
+    assert!(second.poll(Waker::noop()).is_ready());
+}
+
+#[test]
+fn one_that_gives_up_when_it_could_enter_stops_nobody() {
+    let barrier = Arc::new(Barrier::default());
+    let (bell, waker) = bell();
+    let before = barrier.enter();
+    let (mut first, mut second) = (barrier.wait(), barrier.wait());
+    assert!(first.poll(Waker::noop()).is_pending());
+    drop(before);
+    assert!(second.poll(&waker).is_pending());
+    drop(first);
+    assert_eq!(bell.0.load(SeqCst), 1);
+    assert!(second.poll(&waker).is_ready());
+    assert_eq!(barrier.inside.each_ref().map(|inside| inside.load(SeqCst)), [0, 0]);
+}
+
 /// Each thread enters with a number that rises. Once a barrier is over nobody is inside who entered before it began.
 #[test]
 fn nobody_who_came_before_is_inside_when_a_barrier_is_over() {

@@ -14,6 +14,7 @@ use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use pointsman_config::plan::{Broadcast, Gather, Recipients, Sender};
+use pointsman_core::barrier::Pass;
 use pointsman_core::cluster::membership::{Member, Membership, Standing};
 use pointsman_core::exchange::Reason;
 use pointsman_core::facts::{HeaderValue as Field, RequestFacts};
@@ -105,13 +106,14 @@ impl Desk<'_> {
             return Ok(End::Refused(Reason::RateLimited { retry_after }));
         }
         let Some(body) = body(session, rule.limit).await? else { return Ok(End::Flawed(Flaw::BodyTooLarge)) };
-        if let Some(longest) = rule.barrier
-            && !wait_for_earlier(session, service, longest).await?
-        {
-            return Ok(End::Refused(Reason::Barrier));
-        }
         // Those that come later wait for this one.
-        trip.enter();
+        match rule.barrier {
+            Some(longest) => match wait_for_earlier(session, service, longest).await? {
+                Some(pass) => trip.admit(pass),
+                None => return Ok(End::Refused(Reason::Barrier)),
+            },
+            None => trip.enter(),
+        }
         let membership = service.state.members().load_full();
         if rule.from == Sender::Primary && !is_primary(session, &membership) {
             return Ok(End::Refused(Reason::NotPrimary));
@@ -237,13 +239,13 @@ async fn body(session: &mut Session, limit: u64) -> Result<Option<Bytes>> {
     }
 }
 
-/// Waits until every request of the service that came before has ended. False: they did not in time.
-async fn wait_for_earlier(session: &mut Session, service: &Service, longest: Duration) -> Result<bool> {
+/// Waits until every request of the service that came before has ended, and enters. `None`: they did not in time.
+async fn wait_for_earlier(session: &mut Session, service: &Service, longest: Duration) -> Result<Option<Pass>> {
     let mut wait = service.state.barrier.wait();
     let over = poll_fn(|task| wait.poll(task.waker()));
     tokio::select! {
         biased;
-        ended = tokio::time::timeout(longest, over) => Ok(ended.is_ok()),
+        ended = tokio::time::timeout(longest, over) => Ok(ended.ok()),
         gone = session.as_mut().read_body_or_idle(true) => match gone {
             Err(error) => Err(error.into_down()),
             Ok(_) => Error::err_down(ErrorType::ConnectionClosed),

@@ -124,6 +124,11 @@ impl Trip {
         self.pass = self.service().and_then(|service| service.enter());
     }
 
+    /// As [`Trip::enter`], for one that has waited itself.
+    pub(super) fn admit(&mut self, pass: Pass) {
+        self.pass = Some(pass);
+    }
+
     /// The service, until a tunnel lets go of it.
     pub(super) fn service(&self) -> Option<&Arc<Service>> {
         match &self.carrier {
