@@ -140,6 +140,7 @@ pub(crate) fn plan(root: &Node, checks: &Checks, known_policies: &[&str]) -> Pla
     let registry = registry::registry(&file);
     let routes = routes::routes(&file, &service_names);
     broadcast::check_primaries(&routes, &services, checks);
+    primary::check_policies(&services, &policies, checks);
     Plan {
         file: checks.source.file().to_owned(),
         listeners,

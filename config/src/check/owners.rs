@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fields::{Fields, Known};
-use super::key;
+use super::{key, primary};
 use crate::plan::{BoundTo, ClaimMode, KeyPart, KeyRule, KeySource, Learn, OnGone, OnUnknown, Owners, Place};
 use crate::raw::Node;
 
@@ -44,7 +44,7 @@ pub(crate) fn owners(service: &Fields, key: Option<&KeyRule>, asked: &mut Vec<Pl
     let gone =
         [("primary", OnGone::Primary), ("policy", OnGone::Policy), ("park", OnGone::Park), ("refuse", OnGone::Refuse)];
     let wants_primary = |name| fields.get(name).is_some_and(|node| node.as_text() == Some("primary"));
-    for name in ["on_unknown", "on_gone"].into_iter().filter(|name| wants_primary(name) && !service.has("primary")) {
+    for name in ["on_unknown", "on_gone"].into_iter().filter(|name| wants_primary(name) && !primary::wanted(service)) {
         let message = format!("{} is `primary`, and {} has none", fields.label(name), service.what);
         service.checks.report(fields.key_mark(name), message, "add `primary: on` to the service");
     }

@@ -48,3 +48,19 @@ fn a_chain_of_order_ids_is_looked_up_and_learnt() {
     assert_eq!((owners.claim, owners.on_unknown, owners.on_gone), (ClaimMode::Sync, OnUnknown::Park, OnGone::Primary));
     assert_eq!((owners.bound_to, owners.park, owners.ttl), (BoundTo::Life, SECOND, DAY / 2));
 }
+
+#[test]
+fn where_the_primary_stands_in_there_is_one() {
+    for name in ["on_gone", "on_unknown"] {
+        let said =
+            |primary: &str| read(&format!("{{ {primary}key: {{ header: x }}, owners: {{ {name}: primary }} }}")).1;
+        for none in ["", "primary: off, "] {
+            assert!(
+                matches!(said(none).as_slice(), [one] if one.ends_with("is `primary`, and service `a` has none")),
+                "{none:?}: {:?}",
+                said(none)
+            );
+        }
+        assert!(said("primary: on, ").is_empty() && said("primary: { takeover_after: 0s }, ").is_empty());
+    }
+}
