@@ -5,10 +5,12 @@
 //! synced when the process is killed is lost: the changes of the last batch.
 
 mod entry;
+mod found;
 mod late;
 mod ledger;
 mod queue;
 
+pub use found::Found;
 pub use late::{Late, LateReader};
-pub use ledger::{Found, Ledger, Opened, folder_of};
+pub use ledger::{Ledger, Opened, folder_of};
 pub use queue::Queue;

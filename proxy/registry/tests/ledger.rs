@@ -98,6 +98,43 @@ impl Disk for Memory {
     }
 }
 
+/// A disk that holds so many bytes: what fits of a write is there, and the write fails.
+struct Small {
+    memory: Memory,
+    room: usize,
+}
+
+impl Small {
+    fn left(&self) -> usize {
+        self.room - self.memory.files().values().map(Vec::len).sum::<usize>()
+    }
+}
+
+impl Disk for Small {
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.memory.read(name)
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let fits = bytes.len().min(self.left());
+        self.memory.append(name, &bytes[..fits])?;
+        if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        // The new file stands beside the old one.
+        if bytes.len() > self.left() {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            self.memory.replace(name, bytes)
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.memory.remove(name)
+    }
+}
+
 /// A proxy's table with its queue and ledger, as the keeper uses them.
 struct Keeper {
     table: OwnerTable,
@@ -250,6 +287,121 @@ fn a_snapshot_replaces_what_was_before() {
     let again = table();
     disk.open(&again, at(0));
     assert_eq!(owners(&again, at(0)), all);
+}
+
+#[test]
+fn a_full_table_has_what_was_learnt_last_after_a_kill() {
+    let (disk, queue) = (Memory::default(), Queue::default());
+    let full = OwnerTable::new(100, TTL);
+    let mut ledger = disk.open(&full, at(0)).ledger;
+    for number in 0..100 {
+        full.claim(&format!("early-{number}"), "oms-1", Incarnation(1), at(0));
+    }
+    ledger.snapshot(&full, at(10)).expect("a good disk");
+    for number in 0..100 {
+        queue.put(&format!("late-{number}"), Some(("oms-2", 0)));
+    }
+    let mut frames = Vec::new();
+    queue.take(&mut frames).expect("short");
+    ledger.append(&frames).expect("a good disk");
+    drop(ledger);
+    let again = OwnerTable::new(100, TTL);
+    let Opened { found, .. } = disk.open(&again, at(20));
+    assert_eq!((again.len(), found.left_out), (100, 0));
+    // Among sixteen neighbours who was asked for longest ago gives way: now and then all of them are new.
+    let late = owners(&again, at(20)).keys().filter(|key| key.starts_with("late-")).count();
+    assert!(late > 70, "{late}");
+}
+
+#[test]
+fn a_snapshot_for_which_there_is_no_room_takes_none() {
+    let disk = Memory::default();
+    let all = own(&disk, 50);
+    let logs: usize = disk.files().values().map(Vec::len).sum();
+    let (mut failed, mut made) = (0, 0);
+    for room in (logs + 100..logs + 5_000).step_by(13) {
+        let memory = Memory::of(disk.files());
+        let small = Small { memory: memory.clone(), room };
+        let table = table();
+        let mut ledger = Ledger::open_on(Path::new("small"), Box::new(small), &table, at(0)).expect("opens").ledger;
+        let mut snapshot = || {
+            while !ledger.go_on(&table, at(0), 1)? {}
+            ledger.finish()
+        };
+        if snapshot().is_ok() {
+            made += 1;
+            continue;
+        }
+        failed += 1;
+        let files = memory.files();
+        assert!(!files.keys().any(|file| file.starts_with("snapshot.")), "{room}: {:?}", files.keys());
+        assert!(ledger.wants_snapshot(), "it is begun anew");
+        let (queue, mut frames) = (Queue::default(), Vec::new());
+        queue.put("one more", Some(("oms-9", 0)));
+        queue.take(&mut frames).expect("short");
+        ledger.append(&frames).expect("there is room for it");
+        let again = self::table();
+        memory.open(&again, at(0));
+        assert_eq!(owners(&again, at(0)).len(), all.len() + 1, "{room}");
+    }
+    assert!(failed > 10 && made > 10, "{failed} {made}");
+}
+
+#[test]
+fn what_a_kill_leaves_of_a_snapshot_goes_at_the_next_start() {
+    let disk = Memory::default();
+    let all = own(&disk, 50);
+    let mut keeper = Keeper::open(&disk);
+    assert!(!keeper.ledger.go_on(&keeper.table, at(0), 1).expect("a good disk"), "one of two parts");
+    drop(keeper);
+    assert!(disk.files().keys().any(|file| file.starts_with("snapshot.")));
+    let again = table();
+    disk.open(&again, at(0));
+    assert_eq!(owners(&again, at(0)), all);
+    assert!(!disk.files().keys().any(|file| file.starts_with("snapshot.")), "{:?}", disk.files().keys());
+}
+
+#[test]
+fn a_full_disk_gets_no_log_at_every_attempt() {
+    let memory = Memory::default();
+    let small = Small { memory: memory.clone(), room: 0 };
+    let mut ledger = Ledger::open_on(Path::new("small"), Box::new(small), &table(), at(0)).expect("opens").ledger;
+    for _ in 0..5 {
+        ledger.append(b"frames").expect_err("full");
+    }
+    assert!(memory.files().len() <= 1, "{:?}", memory.files().keys());
+}
+
+#[test]
+fn a_snapshot_that_is_missing_is_told() {
+    let disk = Memory::default();
+    let mut keeper = Keeper::open(&disk);
+    keeper.own("order", "oms-1");
+    keeper.ledger.snapshot(&keeper.table, at(0)).expect("a good disk");
+    let mut files = disk.files();
+    let snapshot = named(&files, "snapshot.");
+    files.remove(&snapshot);
+    let Opened { found, ledger } = Memory::of(files).open(&table(), at(0));
+    let told: Vec<_> = found.damage.iter().map(|damage| damage.file.ends_with(&snapshot)).collect();
+    assert_eq!((told, ledger.wants_snapshot()), (vec![true], true));
+}
+
+#[test]
+fn times_from_before_an_orderly_end_are_written_off_again_once_the_disk_takes_it() {
+    let disk = Memory::default();
+    let mut keeper = Keeper::open(&disk);
+    keeper.own("order", "oms-1");
+    keeper.ledger.snapshot(&keeper.table, at(50)).expect("a good disk");
+    keeper.ledger.goodbye().expect("a good disk");
+    disk.0.lock().expect("lock").fail = 1;
+    let again = table();
+    let mut ledger = disk.open(&again, at(0)).ledger;
+    assert!(ledger.wants_snapshot(), "`current` says still that they are to be believed");
+    ledger.snapshot(&again, at(0)).expect("a good disk");
+    drop(ledger);
+    let third = table();
+    disk.open(&third, at(0));
+    assert!(third.find("order", at(50)).is_some(), "10 s were left of its time");
 }
 
 #[test]

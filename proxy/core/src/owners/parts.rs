@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::lives::LifeId;
 use super::{Claim, Incarnation, OwnerTable, second};
 
 /// An owner as it is kept: without the life of its node, which is of a process.
@@ -17,6 +18,11 @@ pub struct Kept<'a> {
     pub epoch: u16,
     /// Whole seconds since somebody asked for it.
     pub idle: u32,
+}
+
+/// Epochs come round: what is less than half of them ahead is later.
+fn is_later(epoch: u16, than: u16) -> bool {
+    epoch.wrapping_sub(than).cast_signed() > 0
 }
 
 impl OwnerTable {
@@ -41,13 +47,21 @@ impl OwnerTable {
         });
     }
 
-    /// Takes in an owner that was kept, in place of another that the key may have. False: it is past its time, or there is
-    /// no room.
+    /// An empty table with the same bounds.
+    #[must_use]
+    pub fn empty(&self) -> Self {
+        Self::new(self.capacity(), Duration::from_secs(self.ttl.load(Ordering::Relaxed).into()))
+    }
+
+    /// Whether a key that comes pushes another out.
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.capacity()
+    }
+
+    /// Takes in an owner that was kept, in place of another that the key may have, and as any that comes where the table is
+    /// full: another gives way. False: it is past its time.
     pub fn take_in(&self, kept: Kept<'_>, now: Duration) -> bool {
-        let Kept { key, node, epoch, idle } = kept;
-        if idle > self.ttl.load(Ordering::Relaxed) || key.len() > super::LONGEST_KEY {
-            return false;
-        }
+        let Kept { key, node, epoch, .. } = kept;
         let Some(life) = self.lives.intern(node, Incarnation(0)) else { return false };
         if let Some(held) = self.peek(key, now) {
             if (held.life, held.epoch) == (life, epoch) {
@@ -55,10 +69,43 @@ impl OwnerTable {
             }
             self.release(key, now);
         }
-        if self.len() >= self.capacity.load(Ordering::Relaxed) {
-            return false;
+        matches!(self.put_in(kept, life, now), Claim::New(_))
+    }
+
+    /// Takes in an owner of whom another process says, while requests go on: one of a later epoch (modulo 2^16) takes the place
+    /// of who is known here, and of equal ones the latter stays. A node keeps its life. Answers whether anything changed.
+    pub fn take_later(&self, kept: Kept<'_>, now: Duration) -> bool {
+        let Some(life) = self.lives.intern(kept.node, Incarnation(0)) else { return false };
+        let hash = self.hash(kept.key);
+        loop {
+            let Some(held) = self.peek(kept.key, now) else {
+                match self.put_in(kept, life, now) {
+                    Claim::New(_) => return true,
+                    Claim::Refused => return false,
+                    // A request was faster.
+                    Claim::Held(_) => continue,
+                }
+            };
+            if !is_later(kept.epoch, held.epoch) {
+                return false;
+            }
+            let to = if *self.life(held).node == *kept.node { held.life } else { life };
+            let from = (held.life, held.epoch);
+            if self.shard(hash).follow_if(hash, from, (to, kept.epoch), self.owned()) {
+                if to != held.life {
+                    self.moved(held.life, to, 1);
+                }
+                return true;
+            }
+        }
+    }
+
+    fn put_in(&self, kept: Kept<'_>, life: LifeId, now: Duration) -> Claim {
+        let Kept { key, epoch, idle, .. } = kept;
+        if idle > self.ttl.load(Ordering::Relaxed) || key.len() > super::LONGEST_KEY {
+            return Claim::Refused;
         }
         let second = second(now);
-        matches!(self.claim_for(key, life, epoch, second.saturating_sub(idle), second), Claim::New(_))
+        self.claim_for(key, life, epoch, second.saturating_sub(idle), second)
     }
 }

@@ -171,6 +171,23 @@ impl Shard {
         })
     }
 
+    /// Gives a key the owner and epoch that another process says, if it still is whose it was. Answers whether it was.
+    pub(super) fn follow_if(
+        &self,
+        hash: Hash,
+        from: (LifeId, u16),
+        to: (LifeId, u16),
+        tell: impl FnOnce(&str, Entry),
+    ) -> bool {
+        self.write(Some(hash), |writer| {
+            let held = self.held(hash).filter(|(_, _, held)| (held.life, held.epoch) == from);
+            let Some((table, at, _)) = held else { return false };
+            let entry = table.follow(at, to);
+            tell(writer.text(at), entry);
+            true
+        })
+    }
+
     /// For writers: where a key is, and whose.
     fn held(&self, hash: Hash) -> Option<(Arc<Table>, usize, Entry)> {
         let table = self.table.load_full();

@@ -95,7 +95,7 @@ impl OwnerTable {
         Ok(restored)
     }
 
-    fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.capacity.load(std::sync::atomic::Ordering::Relaxed)
     }
 }

@@ -188,6 +188,19 @@ impl Table {
         }
     }
 
+    /// For writers: an owner that another process has found, in its epoch, whatever readers do to the time meanwhile.
+    pub(super) fn follow(&self, at: usize, (life, epoch): (LifeId, u16)) -> Entry {
+        let word = &self.0[at].entry;
+        let mut old = word.load(SeqCst);
+        loop {
+            let is = Entry { life, epoch, ..Entry::unpack(old) };
+            match word.compare_exchange(old, is.pack(), SeqCst, SeqCst) {
+                Ok(_) => return is,
+                Err(changed) => old = changed,
+            }
+        }
+    }
+
     /// For writers: what stands in a slot.
     pub(super) fn at(&self, at: usize) -> Option<(Hash, Entry)> {
         let slot = self.0.get(at)?;

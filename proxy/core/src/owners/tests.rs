@@ -10,6 +10,7 @@ use super::*;
 use crate::cluster::membership::{Member, Membership, Standing};
 use crate::pick::scripted::node;
 
+mod later;
 mod telling;
 
 const TTL: Duration = Duration::from_secs(60);

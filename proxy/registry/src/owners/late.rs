@@ -16,6 +16,10 @@ const PREFIX: &str = "late.";
 pub struct Late {
     path: PathBuf,
     file: File,
+    /// Bytes up to the end of the last frames that were written whole.
+    good: u64,
+    /// Whether something may stand behind them.
+    torn: bool,
 }
 
 impl Late {
@@ -24,13 +28,30 @@ impl Late {
         let path = folder.join(format!("{PREFIX}{writer}"));
         // What another process of that number has left is of no use: whoever follows one knows where it stopped.
         let file = OpenOptions::new().create(true).write(true).truncate(true).open(&path)?;
-        Ok(Self { path, file })
+        Ok(Self { path, file, good: 0, torn: false })
     }
 
-    /// Appends frames of a [`Queue`](super::Queue).
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends frames of a [`Queue`](super::Queue). On an error the same are to be given again: they take the place of what
+    /// there is of them, which a reader would not get past.
     pub fn append(&mut self, frames: &[u8]) -> io::Result<()> {
+        if frames.is_empty() {
+            return Ok(());
+        }
+        if self.torn {
+            self.file.set_len(self.good)?;
+            self.file.seek(SeekFrom::Start(self.good))?;
+        }
+        self.torn = true;
         self.file.write_all(frames)?;
-        self.file.sync_data()
+        self.file.sync_data()?;
+        self.good += frames.len() as u64;
+        self.torn = false;
+        Ok(())
     }
 
     /// Nobody is to read it.
@@ -52,13 +73,18 @@ pub struct LateReader {
 }
 
 impl LateReader {
+    /// From the beginning of one.
+    pub fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), read: 0 }
+    }
+
     /// Those in a folder.
     pub fn find(folder: &Path) -> io::Result<Vec<Self>> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
             if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX)) {
-                found.push(Self { path, read: 0 });
+                found.push(Self::of(&path));
             }
         }
         Ok(found)
@@ -101,3 +127,6 @@ impl LateReader {
         std::fs::remove_file(self.path)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,18 +7,21 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use pointsman_core::owners::OwnerTable;
-use pointsman_core::owners::parts::Kept;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{self, Entry, Frames, LONGEST_FRAME};
+use super::entry::{self, Entry, LONGEST_FRAME};
+use super::found::{Found, take_in};
 use crate::disk::{Disk, Folder};
 use crate::frame;
-use crate::store::{Damage, RegistryError};
+use crate::store::RegistryError;
 
 const CURRENT: &str = "current";
+
+/// The number before the first snapshot.
+const FIRST: u64 = 1;
 
 /// Logs shorter than this are not worth a snapshot.
 const LOG_BYTES: usize = 4 << 20;
@@ -68,19 +71,6 @@ pub struct Opened {
     pub found: Found,
 }
 
-/// What was in a ledger.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
-    /// Owners of the snapshot and changes in the logs that were taken in.
-    pub taken_in: u64,
-    /// Those for which there was no room, or that were past their time.
-    pub left_out: u64,
-    /// Bytes at the ends of logs that are no whole frame: writes that a crash cut short.
-    pub cut: usize,
-    /// What was damaged in a way that no crash leaves behind.
-    pub damage: Vec<Damage>,
-}
-
 #[derive(Serialize, Deserialize)]
 struct Current {
     base: u64,
@@ -115,7 +105,7 @@ impl Ledger {
         let wrong = |name: &str, cause| RegistryError::Folder { path: path.join(name), cause };
         let mut disk = disk;
         let current = match disk.read(CURRENT).map_err(|cause| wrong(CURRENT, cause))? {
-            None => Current { base: 1, orderly: false },
+            None => Current { base: FIRST, orderly: false },
             Some(bytes) => read_current(&bytes).ok_or_else(|| RegistryError::Damaged {
                 path: path.join(CURRENT),
                 cause: "its checksum is wrong".into(),
@@ -129,6 +119,8 @@ impl Ledger {
             // Who was asked for since is not known after a crash: so nobody is forgotten too early.
             take_in(&bytes, table, now, orderly, &mut found);
             found.note(path, &snapshot(base), &bytes, true, disk.as_mut());
+        } else if base > FIRST {
+            found.lacks(path.join(snapshot(base)));
         }
         let (mut log, mut length) = (base, 0);
         while let Some(bytes) = disk.read(&name(log)).map_err(|cause| wrong(&name(log), cause))? {
@@ -137,14 +129,19 @@ impl Ledger {
             found.note(path, &name(log), &bytes, false, disk.as_mut());
             log += 1;
         }
+        let mut behind = !found.damage.is_empty();
         if orderly && let Err(cause) = write_current(disk.as_mut(), &Current { base, orderly: false }) {
             log::warn!("{}: {CURRENT} could not be written: {cause}", path.display());
+            // A snapshot replaces it as well: else times from before would be believed after a crash.
+            behind = true;
         }
-        // What an end between two steps has left.
+        // What an end between two steps has left: snapshots that were not made whole, and what was before this one.
+        for part in base + 1..=log {
+            let _ = disk.remove(&snapshot(part));
+        }
         for old in base.saturating_sub(LEFT)..base {
             let _ = disk.remove(&name(old)).and_then(|()| disk.remove(&snapshot(old)));
         }
-        let behind = !found.damage.is_empty();
         let path = path.to_owned();
         // A log of its own: the end of the last may be cut.
         let ledger = Self {
@@ -185,7 +182,8 @@ impl Ledger {
         if frames.is_empty() {
             return Ok(());
         }
-        if self.torn && self.disk.read(&name(self.log))?.is_some() {
+        // A full disk may have taken the name and nothing more.
+        if self.torn && self.disk.read(&name(self.log))?.is_some_and(|bytes| !bytes.is_empty()) {
             self.log += 1;
         }
         (self.torn, self.blank) = (true, false);
@@ -207,12 +205,20 @@ impl Ledger {
 
     /// Goes on with a snapshot by so many parts of the table, or begins one. True: the last part is written, and
     /// [`Ledger::finish`] may follow, once everything that the queue held until then is appended. On an error it is begun
-    /// anew the next time.
+    /// anew the next time, and takes up no room until then.
     pub fn go_on(&mut self, table: &OwnerTable, now: Duration, parts: usize) -> io::Result<bool> {
-        let mut making = match self.making.take() {
-            Some(making) => making,
-            None => self.begin()?,
-        };
+        let whole = self.write_parts(table, now, parts);
+        if whole.is_err() {
+            self.abandon();
+        }
+        whole
+    }
+
+    fn write_parts(&mut self, table: &OwnerTable, now: Duration, parts: usize) -> io::Result<bool> {
+        if self.making.is_none() {
+            self.making = Some(self.begin()?);
+        }
+        let Some(making) = &mut self.making else { return Ok(false) };
         let until = making.part.saturating_add(parts).min(table.parts());
         let mut bytes = Vec::new();
         for part in making.part..until {
@@ -223,9 +229,7 @@ impl Ledger {
             self.disk.append(&snapshot(making.number), &bytes)?;
             making.bytes += bytes.len();
         }
-        let whole = making.part == table.parts();
-        self.making = Some(making);
-        Ok(whole)
+        Ok(making.part == table.parts())
     }
 
     fn begin(&mut self) -> io::Result<Making> {
@@ -246,35 +250,60 @@ impl Ledger {
 
     /// Puts the snapshot in force that [`Ledger::go_on`] has made, and removes what was before.
     pub fn finish(&mut self) -> io::Result<()> {
-        let Some(making) = self.making.take() else { return Ok(()) };
+        let Some(making) = &self.making else { return Ok(()) };
+        let number = making.number;
         let end = entry::end(making.entries)?;
-        self.disk.append(&snapshot(making.number), &end)?;
+        if let Err(error) = self.disk.append(&snapshot(number), &end) {
+            self.abandon();
+            return Err(error);
+        }
+        let Some(making) = self.making.take() else { return Ok(()) };
         // It may come into force although it is reported as failed: then its number is not to be used again.
         let blank = std::mem::replace(&mut self.blank, false);
-        write_current(self.disk.as_mut(), &Current { base: making.number, orderly: false })?;
+        if let Err(error) = write_current(self.disk.as_mut(), &Current { base: number, orderly: false }) {
+            self.behind = true;
+            if !self.may_be_in_force(number) {
+                self.remove(&snapshot(number));
+            }
+            return Err(error);
+        }
         self.blank = blank;
         self.snapshot_length = making.bytes + end.len();
         self.length -= making.before;
-        let old = std::mem::replace(&mut self.base, making.number);
+        let old = std::mem::replace(&mut self.base, number);
         for number in old..self.base {
-            for file in [name(number), snapshot(number)] {
-                if let Err(cause) = self.disk.remove(&file) {
-                    log::warn!("{}: {file} could not be removed: {cause}", self.path.display());
-                }
-            }
+            self.remove(&name(number));
+            self.remove(&snapshot(number));
         }
         Ok(())
     }
 
-    /// A snapshot was not made whole: it is begun anew.
+    /// Whether `current` may name this snapshot although that could not be written.
+    fn may_be_in_force(&self, number: u64) -> bool {
+        match self.disk.read(CURRENT) {
+            Ok(None) => false,
+            Ok(Some(bytes)) => read_current(&bytes).is_none_or(|current| current.base == number),
+            Err(_) => true,
+        }
+    }
+
+    /// A snapshot was not made whole: it is begun anew. What there is of it goes, for the disk may be full.
     pub fn abandon(&mut self) {
-        self.making = None;
+        if let Some(making) = self.making.take() {
+            self.remove(&snapshot(making.number));
+        }
         self.behind = true;
+    }
+
+    fn remove(&mut self, file: &str) {
+        if let Err(cause) = self.disk.remove(file) {
+            log::warn!("{}: {file} could not be removed: {cause}", self.path.display());
+        }
     }
 
     /// Makes a whole snapshot now.
     pub fn snapshot(&mut self, table: &OwnerTable, now: Duration) -> io::Result<()> {
-        self.making = None;
+        self.abandon();
         self.go_on(table, now, usize::MAX)?;
         self.finish()
     }
@@ -282,46 +311,6 @@ impl Ledger {
     /// Nothing is appended any more, and the snapshot says since when nobody has asked for a key.
     pub fn goodbye(&mut self) -> io::Result<()> {
         write_current(self.disk.as_mut(), &Current { base: self.base, orderly: true })
-    }
-}
-
-impl Found {
-    /// Writes down what was damaged, and keeps a copy of it. `ends`: a last frame has to be there.
-    fn note(&mut self, path: &Path, file: &str, bytes: &[u8], ends: bool, disk: &mut dyn Disk) {
-        let mut frames = Frames::of(bytes);
-        let ended = frames.by_ref().last().is_some_and(|payload| payload.first() == Some(&entry::END));
-        if ends && (!ended || frames.cut() > 0) {
-            frames.damaged.push((frames.read(), frames.cut()));
-        } else {
-            self.cut += frames.cut();
-        }
-        if frames.damaged.is_empty() {
-            return;
-        }
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let aside = format!("{file}.damaged-{}", since.as_secs());
-        let kept = disk.replace(&aside, bytes).map(|()| path.join(aside)).map_err(|cause| cause.to_string());
-        self.damage.push(Damage { file: path.join(file), stretches: frames.damaged, kept });
-    }
-}
-
-fn take_in(bytes: &[u8], table: &OwnerTable, now: Duration, orderly: bool, found: &mut Found) {
-    for payload in Frames::of(bytes) {
-        let Some((&entry::ENTRIES, entries)) = payload.split_first() else { continue };
-        let known = entry::each(entries, &mut |entry| match entry {
-            Entry::Owned(kept) => {
-                let idle = if orderly { kept.idle } else { 0 };
-                if table.take_in(Kept { idle, ..kept }, now) {
-                    found.taken_in += 1;
-                } else {
-                    found.left_out += 1;
-                }
-            }
-            Entry::Released(key) => drop(table.release(key, now)),
-        });
-        if !known {
-            log::warn!("a frame of owners is whole and cannot be read: another version wrote it");
-        }
     }
 }
 
