@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 mod file;
 
-pub use file::SocketFile;
+pub use file::{FileId, SocketFile};
 
 /// A socket that is accepted on.
 #[derive(Debug)]

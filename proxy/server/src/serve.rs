@@ -143,7 +143,7 @@ impl Workers {
             bound.push(door::bind(listener, self.orders.len())?);
         }
         for (listener, kept) in listeners.iter().zip(&kept) {
-            let door = kept.as_ref().and_then(|kept| doors.iter().find(|door| door.address() == kept));
+            let door = kept.as_ref().and_then(|kept| doors.iter_mut().find(|door| door.address() == kept));
             door.map_or(Ok(()), |door| door.set_mode(listener.mode()))?;
         }
         let mut opened = bound.into_iter().map(|sockets| sockets.open(&self.orders));
@@ -176,7 +176,7 @@ impl Workers {
         doors.iter().map(Door::address).cloned().collect()
     }
 
-    /// The files of Unix sockets that another process has bound are this one's to remove: that one leaves.
+    /// The files of Unix sockets that another process has bound are this one's: that one leaves.
     pub fn take_over(&self) {
         self.doors.lock().iter_mut().for_each(Door::take_over);
     }

@@ -9,7 +9,7 @@ use pointsman_config::plan::{Address, Admin};
 use socket2::SockRef;
 
 use super::upgrade::Heir;
-use crate::listening::SocketFile;
+use crate::listening::{FileId, SocketFile};
 
 /// Connections that the kernel holds until the API accepts them, as the standard library has it.
 const BACKLOG: i32 = 128;
@@ -33,13 +33,9 @@ impl Operators {
         let lent = heir.and_then(|heir| heir.admin(&asked));
         let inherited = lent.is_some();
         let (socket, file) = match (&asked, lent) {
-            (Address::Ip(_), Some(socket)) => (socket, None),
+            (Address::Ip(_), Some((socket, _))) => (socket, None),
             (Address::Ip(address), None) => (TcpListener::bind(address)?.into(), None),
-            (Address::Unix(path), Some(socket)) => {
-                let file = SocketFile::inherited(path);
-                file.iter().try_for_each(|file| file.set_mode(admin.mode()))?;
-                (socket, file)
-            }
+            (Address::Unix(path), Some((socket, known))) => (socket, SocketFile::inherited(path, known, admin.mode())),
             (Address::Unix(path), None) => {
                 let (file, socket) = SocketFile::bind(path, admin.mode(), BACKLOG)?;
                 (socket, Some(file))
@@ -50,11 +46,16 @@ impl Operators {
         Ok(Self { asked, address, socket, inherited, file: Mutex::new(file) })
     }
 
-    /// This process answers there from now on, and removes the file when it ends.
+    /// This process answers there from now on, says who may connect, and removes the file when it ends.
     pub(super) fn take_over(&self) {
-        if let Some(file) = &mut *self.file.lock() {
-            file.take_over();
+        if let Some(Err(error)) = self.file.lock().as_mut().map(SocketFile::take_over) {
+            log::error!("{}: its mode stays as it was: {error}", self.address);
         }
+    }
+
+    /// The file of a Unix socket, for the process that comes after this one.
+    pub(super) fn file(&self) -> Option<FileId> {
+        self.file.lock().as_ref().map(SocketFile::id)
     }
 
     /// Another process answers there.

@@ -18,7 +18,6 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::house::House;
-use super::operators::Operators;
 use super::{RunArgs, notify, room};
 use crate::audit::Record;
 use crate::world::legacy::Legacy;
@@ -263,12 +262,14 @@ impl Office {
             asked: lent.asked.clone(),
             address: lent.address.clone(),
             sockets: lent.sockets.len(),
+            file: lent.file,
         });
         let operators = self.parts.house.admin.as_ref();
-        let admin = operators.map(|Operators { asked, address, .. }| Place {
-            asked: asked.clone(),
-            address: address.clone(),
+        let admin = operators.map(|operators| Place {
+            asked: operators.asked.clone(),
+            address: operators.address.clone(),
             sockets: 1,
+            file: operators.file(),
         });
         let ready = self.parts.house.ready.is_ready();
         let registry = std::path::absolute(&self.parts.house.folder)?;

@@ -9,13 +9,17 @@ use std::sync::Arc;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+/// Device and number of a file: another socket of the same name has another.
+pub type FileId = (u64, u64);
+
 /// The file of a socket. Dropping it removes the file if it is this process's to remove, and still that socket's.
 #[derive(Debug)]
 pub struct SocketFile {
     path: Arc<Path>,
-    /// Device and number: another socket of the same name has another.
-    id: (u64, u64),
+    id: FileId,
     owned: bool,
+    /// Its mode once it is this process's.
+    mode: Option<u32>,
 }
 
 impl SocketFile {
@@ -29,23 +33,33 @@ impl SocketFile {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::unix(path)?)?;
-        let file = Self { path: Arc::clone(path), id: id(path)?, owned: true };
+        let mut file = Self { path: Arc::clone(path), id: id(path)?, owned: true, mode: None };
         // Before `listen` the kernel lets nobody connect, so nobody gets in by the mode that bind(2) gave the file.
         file.set_mode(mode)?;
         socket.listen(backlog)?;
         Ok((file, socket.into()))
     }
 
-    /// That of a socket which another process has bound: it stays when this value is dropped, until it is
-    /// [taken over](Self::take_over). `None`: the file is gone.
-    pub fn inherited(path: &Arc<Path>) -> Option<Self> {
-        let id = id(path).ok()?;
-        Some(Self { path: Arc::clone(path), id, owned: false })
+    /// That of a socket which another process has bound: it stays as it is until it is [taken over](Self::take_over), which
+    /// gives it this mode. `known`: what that process says of it; without a word whatever stands there is it. `None`: the
+    /// file is gone, or another has its name.
+    pub fn inherited(path: &Arc<Path>, known: Option<FileId>, mode: u32) -> Option<Self> {
+        let id = id(path).ok().filter(|id| known.is_none_or(|known| known == *id))?;
+        Some(Self { path: Arc::clone(path), id, owned: false, mode: Some(mode) })
     }
 
-    /// Makes it this process's to remove.
-    pub fn take_over(&mut self) {
+    /// Tells it from others of its name.
+    pub fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// Makes it this process's to remove, and lets in whom this process lets in: the one before may go on until here.
+    ///
+    /// # Errors
+    /// As [`Self::set_mode`] has them.
+    pub fn take_over(&mut self) -> io::Result<()> {
         self.owned = true;
+        self.mode.map_or(Ok(()), |mode| self.set_mode(mode))
     }
 
     /// Leaves it to another process.
@@ -56,8 +70,12 @@ impl SocketFile {
     /// Who may connect from now on: the bits of chmod(2).
     ///
     /// # Errors
-    /// Those of the system.
-    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+    /// Those of the system, or another file has its name.
+    pub fn set_mode(&mut self, mode: u32) -> io::Result<()> {
+        self.mode = None;
+        if id(&self.path)? != self.id {
+            return Err(io::Error::new(ErrorKind::NotFound, "its file was replaced"));
+        }
         fs::set_permissions(&self.path, Permissions::from_mode(mode))
     }
 }
@@ -71,7 +89,7 @@ impl Drop for SocketFile {
     }
 }
 
-fn id(path: &Path) -> io::Result<(u64, u64)> {
+fn id(path: &Path) -> io::Result<FileId> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
@@ -117,7 +135,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = place(&folder);
         for mode in [0o600, 0o660, 0o777] {
-            let (file, socket) = SocketFile::bind(&path, mode, 16).expect("bound");
+            let (mut file, socket) = SocketFile::bind(&path, mode, 16).expect("bound");
             let found = fs::symlink_metadata(&path).expect("there");
             assert_eq!(found.permissions().mode() & 0o777, mode);
             UnixStream::connect(&path).expect("somebody listens");
@@ -175,11 +193,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = place(&folder);
         let (file, _socket) = SocketFile::bind(&path, 0o600, 16).expect("bound");
-        let mut heirs = SocketFile::inherited(&path).expect("there");
-        drop(SocketFile::inherited(&path));
+        let mut heirs = SocketFile::inherited(&path, Some(file.id()), 0o600).expect("there");
+        drop(SocketFile::inherited(&path, None, 0o600));
         file.leave();
         assert!(path.exists());
-        heirs.take_over();
+        heirs.take_over().expect("it is there");
         drop(heirs);
         assert!(!path.exists());
 
@@ -188,5 +206,38 @@ mod tests {
         let _other = UnixListener::bind(&path).expect("bound by somebody");
         drop(file);
         assert!(path.exists(), "it is another's");
+    }
+
+    #[test]
+    fn whoever_takes_a_file_over_says_from_then_on_who_may_connect() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = place(&folder);
+        let mode = || fs::symlink_metadata(&path).expect("there").permissions().mode() & 0o777;
+        let (file, _socket) = SocketFile::bind(&path, 0o660, 16).expect("bound");
+        drop(SocketFile::inherited(&path, Some(file.id()), 0o777).expect("there"));
+        assert_eq!(mode(), 0o660, "one that fails leaves it as it was");
+        let mut heirs = SocketFile::inherited(&path, Some(file.id()), 0o600).expect("there");
+        heirs.take_over().expect("it is there");
+        assert_eq!(mode(), 0o600);
+        heirs.set_mode(0o640).expect("it is there");
+        heirs.take_over().expect("it is there");
+        assert_eq!(mode(), 0o640, "what was said last holds");
+    }
+
+    #[test]
+    fn another_file_of_the_name_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = place(&folder);
+        let (file, _socket) = SocketFile::bind(&path, 0o660, 16).expect("bound");
+        let mut heirs = SocketFile::inherited(&path, Some(file.id()), 0o777).expect("there");
+        // Moved, so that its number is not free for another.
+        fs::rename(&path, folder.path().join("aside")).expect("moved");
+        fs::write(&path, "precious").expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("set");
+        assert!(SocketFile::inherited(&path, Some(file.id()), 0o777).is_none());
+        assert_eq!(heirs.take_over().expect_err("another's").kind(), ErrorKind::NotFound);
+        drop((heirs, file));
+        assert_eq!(fs::read(&path).expect("there"), b"precious");
+        assert_eq!(fs::symlink_metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     }
 }

@@ -146,14 +146,14 @@ impl Door {
     }
 
     /// Lets in from now on whom this mode lets in, where it is one in the file system.
-    pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), |file| file.set_mode(mode)).map_err(named(&self.asked))
+    pub(super) fn set_mode(&mut self, mode: u32) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), |file| file.set_mode(mode)).map_err(named(&self.asked))
     }
 
-    /// What another process has bound is this one's to remove from now on.
+    /// What another process has bound is this one's from now on: to remove, and to say who may connect.
     pub(super) fn take_over(&mut self) {
-        if let Some(file) = &mut self.file {
-            file.take_over();
+        if let Some(Err(error)) = self.file.as_mut().map(SocketFile::take_over) {
+            log::error!("{}: its mode stays as it was: {error}", self.address);
         }
     }
 
@@ -167,7 +167,8 @@ impl Door {
         drop(lend);
         let next = || lent.recv_timeout(CLOSING).map_err(|_| io::Error::other("a worker does not give its sockets"))?;
         let sockets = self.shares.iter().map(|_| next()).collect::<io::Result<_>>()?;
-        Ok(Lent { asked: self.asked.clone(), address: self.address.clone(), sockets })
+        let file = self.file.as_ref().map(SocketFile::id);
+        Ok(Lent { asked: self.asked.clone(), address: self.address.clone(), sockets, file })
     }
 
     /// Stops accepting, without closing on those whom the kernel has let in: another process holds the same sockets.

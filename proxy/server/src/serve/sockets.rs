@@ -9,7 +9,7 @@ use std::sync::Arc;
 use pointsman_config::plan::{Address, Listener};
 
 use super::door::{self, Bound};
-use crate::listening::SocketFile;
+use crate::listening::{FileId, SocketFile};
 
 /// The sockets of one address, on their way from one process to the next.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Lent {
     pub address: Address,
     /// One or more, all listening.
     pub sockets: Vec<OwnedFd>,
+    /// Of a Unix socket, as whoever bound it knows it.
+    pub file: Option<FileId>,
 }
 
 /// Sockets for every listener of a configuration.
@@ -57,7 +59,7 @@ impl Sockets {
 /// the workers', so that each worker gets as much as the next.
 fn adopt(listener: &Listener, lent: Lent, workers: usize) -> io::Result<Bound> {
     let asked = listener.address.clone();
-    let Lent { address, mut sockets, .. } = lent;
+    let Lent { address, mut sockets, file, .. } = lent;
     match &address {
         Address::Ip(ip) => {
             // What is shared between processes stays non-blocking for both; said again, since another may have sent it.
@@ -68,7 +70,7 @@ fn adopt(listener: &Listener, lent: Lent, workers: usize) -> io::Result<Bound> {
             Ok(Bound::new(asked, address, sockets, None))
         }
         Address::Unix(path) => {
-            let file = inherited(path, listener.mode())?;
+            let file = inherited(path, file, listener.mode())?;
             // All of them are one socket.
             let socket = sockets.pop().ok_or_else(|| io::Error::other(format!("no socket came for {asked}")))?;
             let sockets = door::duplicates(&socket, workers)?;
@@ -83,10 +85,7 @@ fn non_blocking(socket: OwnedFd) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-fn inherited(path: &Arc<Path>, mode: u32) -> io::Result<SocketFile> {
-    let named = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on unix:{}: {e}", path.display()));
-    let gone = || named(io::Error::new(io::ErrorKind::NotFound, "its file was removed"));
-    let file = SocketFile::inherited(path).ok_or_else(gone)?;
-    file.set_mode(mode).map_err(named)?;
-    Ok(file)
+fn inherited(path: &Arc<Path>, known: Option<FileId>, mode: u32) -> io::Result<SocketFile> {
+    let text = || format!("cannot listen on unix:{}: its file was removed or replaced", path.display());
+    SocketFile::inherited(path, known, mode).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, text()))
 }

@@ -14,6 +14,7 @@ use pointsman_config::plan::Address;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::listening::FileId;
 use crate::world::legacy::Legacy;
 
 /// Tells a process that its standard input is the other end of a [`Channel`].
@@ -33,6 +34,9 @@ pub(super) struct Place {
     /// In use.
     pub(super) address: Address,
     pub(super) sockets: usize,
+    /// Of a Unix socket: whatever else has its name is another's.
+    #[serde(default)]
+    pub(super) file: Option<FileId>,
 }
 
 /// What is there to be taken over. The sockets follow, in this order.
@@ -181,7 +185,9 @@ mod tests {
         let mut theirs = Channel::from(theirs);
         let listeners: Vec<_> = (0..300).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
         let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().expect("bound")).collect();
-        let place = Place { asked: addresses[0].into(), address: addresses[0].into(), sockets: listeners.len() };
+        let address = addresses[0];
+        let place =
+            Place { asked: address.into(), address: address.into(), sockets: listeners.len(), file: Some((1, 2)) };
         let offer =
             Offer { doors: vec![place], admin: None, registry: PathBuf::new(), ready: true, asked_by: SIGNAL.into() };
         ours.send(&ToHeir::Offer(offer.clone())).expect("sent");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use pointsman_config::plan::Address;
 
 use super::channel::{Channel, ENVIRONMENT, FromHeir, Offer, Place, ToHeir};
+use crate::listening::FileId;
 use crate::serve::Lent;
 use crate::world::legacy::Legacy;
 
@@ -36,10 +37,11 @@ impl Heir {
         };
         let count = doors.iter().chain(&admin).map(|place| place.sockets).sum();
         let mut sockets = channel.take(count, until())?.into_iter();
-        let take = |Place { asked, address, sockets: count }| Lent {
+        let take = |Place { asked, address, sockets: count, file }| Lent {
             asked,
             address,
             sockets: sockets.by_ref().take(count).collect(),
+            file,
         };
         let lent = doors.into_iter().map(take).collect();
         Ok(Some(Self { channel, lent, admin: admin.zip(sockets.next()), registry, ready, asked_by }))
@@ -65,10 +67,10 @@ impl Heir {
         std::mem::take(&mut self.lent)
     }
 
-    /// The socket of the admin API, if it is to be where it was.
-    pub(in crate::app) fn admin(&mut self, asked: &Address) -> Option<OwnedFd> {
+    /// The socket of the admin API, if it is to be where it was, and what is known of its file.
+    pub(in crate::app) fn admin(&mut self, asked: &Address) -> Option<(OwnedFd, Option<FileId>)> {
         let is = |place: &Place| place.asked == *asked || place.address == *asked;
-        self.admin.take().filter(|(place, _)| is(place)).map(|(_, socket)| socket)
+        self.admin.take().filter(|(place, _)| is(place)).map(|(place, socket)| (socket, place.file))
     }
 
     /// Says that nothing stands in the way; answers once the registry is free.
