@@ -1,6 +1,7 @@
 //! A distributed shop: pages by capacity, orders and payments by a hash of the order's number, so that they meet whichever
 //! comes first.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -100,38 +101,52 @@ fn shares(stage: &mut Stage) {
     let off = off.fold(0.0, f64::max);
     let what = format!("pages that a node got more or less than its share of {}, in the calm part", pages.len());
     // Exact over a cycle, less than one off within it: any stretch of turns begins in one cycle and ends in another.
-    stage.claims.push(Claim::judged(&what, "< 2", format!("{off:.1}"), off < 2.0));
+    stage.claims.push(Claim::judged(&what, "< 2", format!("{off:.1}"), off < 2.0 && !pages.is_empty()));
 }
 
 async fn judge(stage: &mut Stage, shop: &Shop) -> Result<(), String> {
     let changes = stage.changes("orders").await?;
     let met = shop.met.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let pairs = pairs(&stage.shots);
     let moved = |met: &&Met| changes.iter().any(|(from, until)| *from <= met.until && *until >= met.from);
     let apart: Vec<&Met> = met.iter().filter(|met| met.payment != met.order).collect();
     let strays: Vec<u64> = apart.iter().filter(|met| !moved(met)).map(|met| met.key).collect();
     for shot in stage.shots.iter_mut().filter(|shot| shot.kind == "order" && strays.contains(&shot.key)) {
         shot.outcome = Outcome::Misrouted;
     }
-    let alone = met.iter().filter(|met| !met.found).count() as u64;
+    // A pair of which nothing was written down has not met either.
+    let alone = pairs - met.iter().filter(|met| met.found).count() as u64;
     let failed: Vec<&Shot> = stage.shots.iter().filter(|shot| shot.failed()).collect();
     let lost = failed.iter().filter(|shot| stage.was_lost(shot)).count() as u64;
     let safe = failed.iter().filter(|shot| shot.safe).count() as u64;
     let shutdowns = ["every node restarts in turn", "a node joins and leaves"];
-    let of_shutdowns =
-        shutdowns.iter().flat_map(|phase| stage.within(phase)).filter(|shot| shot.failed()).count() as u64;
+    let meanwhile: Vec<&Shot> = shutdowns.iter().flat_map(|phase| stage.within(phase)).collect();
+    let of_shutdowns = meanwhile.iter().filter(|shot| shot.failed()).count() as u64;
+    let of_meanwhile = meanwhile.len() as u64;
+    let of_guest = stage.shots.iter().filter(|shot| shot.by(GUEST) && !shot.failed()).count() as u64;
     let beyond = failed.len() as u64 - safe - lost;
+    let (all_safe, posts) = stage.by_safety();
     stage.claims.extend([
-        Claim::none("failed requests while nodes restart, join and leave", of_shutdowns),
-        Claim::none("failed requests that may be tried again", safe),
-        Claim::none("failed POSTs, but those under way when a node was killed", beyond),
+        Claim::none("failed requests while nodes restart, join and leave", of_shutdowns, of_meanwhile),
+        Claim::at_least("requests that the node served that came and went", 1, of_guest),
+        Claim::none("failed requests that may be tried again", safe, all_safe),
+        Claim::none("failed POSTs, but those under way when a node was killed", beyond, posts),
         Claim::told("failed POSTs of those under way when a node was killed", lost),
-        Claim::none("orders that did not find their payment, or payments their order", alone),
+        Claim::none("orders that did not find their payment, or payments their order", alone, pairs),
         Claim::told(
             "orders and payments whose nodes changed in between, and that met through the replicas",
             format!("{} of {}", apart.len() - strays.len(), met.len()),
         ),
     ]);
     Ok(())
+}
+
+/// Orders that were taken, and whose payments were.
+fn pairs(shots: &[Shot]) -> u64 {
+    let taken = |kind: &'static str| -> HashSet<u64> {
+        shots.iter().filter(|shot| shot.kind == kind && !shot.failed()).map(|shot| shot.key).collect()
+    };
+    taken("order").intersection(&taken("payment")).count() as u64
 }
 
 /// An order and its payment, both taken.
@@ -186,7 +201,7 @@ impl Story for Shop {
         let (Some(one), Some(two)) = (node(&first), node(&second)) else { return };
         let told = second.and_then(|answer| answer.json().ok()).unwrap_or_default();
         let (payment, order, found) = match both[0].0 {
-            "payment" => (one, two, told["paid"] != "no"),
+            "payment" => (one, two, matches!(told["paid"].as_str(), Some("here" | "at a replica"))),
             _ => (two, one, told["waits"] == false),
         };
         let met = Met { key, payment, order, from, until, found };

@@ -91,17 +91,16 @@ pub(crate) fn over_time(counts: &[f64], step: f64, unit: &str, marks: &[(f64, St
     frame.end()
 }
 
-/// One bar a node; a tick where its share was expected, if it was.
-pub(crate) fn shares(nodes: &[(String, u64, Option<f64>)]) -> String {
-    let all: u64 = nodes.iter().map(|(_, count, _)| count).sum();
+/// One bar a node.
+pub(crate) fn shares(nodes: &[(String, u64)]) -> String {
+    let all: u64 = nodes.iter().map(|(_, count)| count).sum();
     let share = |count: u64| count as f64 * 100.0 / all.max(1) as f64;
-    let most =
-        nodes.iter().map(|(_, count, wanted)| share(*count).max(wanted.unwrap_or(0.0) * 100.0)).fold(1.0, f64::max);
+    let most = nodes.iter().map(|(_, count)| share(*count)).fold(1.0, f64::max);
     let height = 70.0 + 26.0 * nodes.len() as f64;
     let rows = Scale::linear(nodes.len().max(1) as f64, 0.0);
     let mut frame = Frame::new(height, Scale::linear(0.0, most * 1.15), rows, "share of answers, %", "node");
     frame.x_ticks_even();
-    for (number, (name, count, wanted)) in nodes.iter().enumerate() {
+    for (number, (name, count)) in nodes.iter().enumerate() {
         let (top, left, right) = (frame.y(number as f64 + 0.15), frame.x(0.0), frame.x(share(*count)));
         let height = frame.y(number as f64 + 0.85) - top;
         let middle = top + height / 2.0;
@@ -116,10 +115,6 @@ pub(crate) fn shares(nodes: &[(String, u64, Option<f64>)]) -> String {
             right + 6.0,
             share(*count),
         );
-        if let Some(wanted) = wanted {
-            let at = frame.x(wanted * 100.0);
-            let _ = write!(frame.body, "<path class='wanted' d='M{at:.1} {:.1}v{:.1}'/>", top - 3.0, height + 6.0);
-        }
     }
     frame.end()
 }
@@ -157,7 +152,7 @@ mod tests {
             (percentiles(&series), "latency, ms"),
             (boxes(&series), "latency, ms"),
             (over_time(&[0.0, 4.0], 1.0, "failed, 1/s", &marks, "bad"), "failed, 1/s"),
-            (shares(&[("a<b".into(), 3, Some(0.5)), ("c".into(), 0, None)]), "share of answers, %"),
+            (shares(&[("a<b".into(), 3), ("c".into(), 0)]), "share of answers, %"),
         ] {
             assert!(plot.starts_with("<svg") && plot.ends_with("</svg>") && plot.contains(unit), "{plot}");
             assert!(!plot.contains("NaN") && !plot.contains("inf"), "{plot}");

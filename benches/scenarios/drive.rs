@@ -232,6 +232,10 @@ impl Client {
                 (Outcome::Broken("no connection"), None)
             }
             Ok(Err(Broken::Cut)) => (Outcome::Broken("cut off"), None),
+            // What the proxy says itself is an error; whatever else is good has a node that said it.
+            Ok(Ok(answer)) if answer.status < 400 && answer.header("x-node").is_none() => {
+                (Outcome::Broken("an answer of no node"), Some(answer))
+            }
             Ok(Ok(answer)) => (Outcome::of(answer.status), Some(answer)),
         };
         let ended = Instant::now();

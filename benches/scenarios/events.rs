@@ -11,8 +11,29 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Event {
     pub(crate) at_ms: u64,
+    pub(crate) kind: String,
     #[serde(default)]
     pub(crate) service: String,
+    #[serde(default)]
+    pub(crate) node: String,
+}
+
+impl Event {
+    /// Whether a policy sees other nodes from then on.
+    pub(crate) fn changes_members(&self) -> bool {
+        matches!(
+            self.kind.as_str(),
+            "node-joined"
+                | "node-left"
+                | "node-up"
+                | "node-down"
+                | "node-ejected"
+                | "node-readmitted"
+                | "node-draining"
+                | "node-undrained"
+                | "lease-lost"
+        )
+    }
 }
 
 /// A stream of events has no end: what is kept is sent at once, and then nothing for a while.
@@ -33,5 +54,11 @@ pub(crate) async fn all(admin: SocketAddr) -> Result<Vec<Event>, String> {
     }
     // Chunk sizes stand on lines of their own, between events.
     let text = String::from_utf8_lossy(&text);
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect())
+    if !text.starts_with("HTTP/1.1 200 ") {
+        return Err(format!("/v1/events: {}", text.lines().next().unwrap_or("no answer")));
+    }
+    // One that is cut in two by the end of a chunk would be missed in silence, and so would a gap.
+    let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    let events = events.map(|event| serde_json::from_str(event).map_err(|why| format!("/v1/events: `{event}`: {why}")));
+    events.collect()
 }

@@ -111,13 +111,13 @@ impl Node {
 
     /// `kill -9`, and waits until it is gone. What it has counted is asked for just before.
     pub(crate) async fn kill(&mut self) -> Result<(), String> {
-        self.remember().await;
+        self.remember().await?;
         self.end(libc::SIGKILL)
     }
 
     /// SIGTERM, and waits until it has left and ended.
     pub(crate) async fn stop(&mut self) -> Result<(), String> {
-        self.remember().await;
+        self.remember().await?;
         let Some(mut child) = self.child.take() else { return Ok(()) };
         process::signal(&child, libc::SIGTERM)?;
         // It asks the proxy to let go of it first, and the load goes on meanwhile: nothing here may block.
@@ -126,20 +126,27 @@ impl Node {
     }
 
     /// What it has counted, over all its lives: the sum, or the largest where a name says so.
-    pub(crate) async fn counted(&self, name: &str) -> u64 {
-        let now = self.stats().await;
-        let all = self.past.iter().chain(&now).filter_map(|stats| stats[name].as_u64());
-        if name.starts_with("most") { all.max().unwrap_or(0) } else { all.sum() }
+    /// What it does not tell is no zero.
+    pub(crate) async fn counted(&self, name: &str) -> Result<u64, String> {
+        let now = self.stats().await?;
+        let lives = self.past.iter().chain(&now);
+        let all: Vec<u64> = lives.map(|stats| number(&self.recipe.id, stats, name)).collect::<Result<_, _>>()?;
+        Ok(if name.starts_with("most") { all.into_iter().max().unwrap_or(0) } else { all.into_iter().sum() })
     }
 
-    async fn remember(&mut self) {
-        let now = self.stats().await;
+    async fn remember(&mut self) -> Result<(), String> {
+        let now = self.stats().await?;
         self.past.extend(now);
+        Ok(())
     }
 
-    async fn stats(&self) -> Option<Value> {
-        self.child.as_ref()?;
-        Request::get("/stats").send(self.address).await.and_then(|answer| answer.json()).ok()
+    /// `None` if it is dead, as it should be.
+    async fn stats(&self) -> Result<Option<Value>, String> {
+        if self.child.is_none() {
+            return Ok(None);
+        }
+        let told = Request::get("/stats").send(self.address).await.and_then(|answer| answer.json());
+        told.map(Some).map_err(|problem| format!("{}: /stats: {problem}", self.id()))
     }
 
     fn end(&mut self, signal: i32) -> Result<(), String> {
@@ -152,5 +159,38 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         let _ = self.end(libc::SIGKILL);
+    }
+}
+
+/// What a node says of itself under that name.
+fn number(id: &str, stats: &Value, name: &str) -> Result<u64, String> {
+    stats[name].as_u64().ok_or_else(|| format!("{id}: /stats has no number `{name}`: {stats}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_node_does_not_tell_is_no_zero() {
+        let told = serde_json::json!({ "over": 3 });
+        assert_eq!(number("web-1", &told, "over"), Ok(3));
+        assert!(number("web-1", &told, "misrouted").is_err_and(|problem| problem.contains("`misrouted`")));
+        let address = SocketAddr::from(([127, 0, 0, 1], 9));
+        let past = vec![told.clone(), told];
+        let mut node = Node {
+            recipe: Recipe::new("web-1", &[]),
+            address,
+            binary: "".into(),
+            arguments: vec![],
+            child: None,
+            past,
+        };
+        assert_eq!(node.counted("over").await, Ok(6));
+        assert!(node.counted("requests").await.is_err());
+        // A process that lives and does not answer: nothing listens on the discard port.
+        let child = std::process::Command::new("sleep").arg("60").spawn();
+        node.child = Some(child.expect("sleep"));
+        assert!(node.counted("over").await.is_err_and(|problem| problem.contains("/stats")));
     }
 }

@@ -191,7 +191,7 @@ async fn run(arguments: &Arguments, name: &'static str, about: &'static str) -> 
             (false, true) => "slower",
             (false, false) => "NO",
         };
-        println!("{verdict:>6}  {}: expected {}, seen {}", claim.what, claim.expected, claim.seen);
+        println!("{verdict:>6}  {}: expected {}, seen {}", claim.what, claim.expected, claim.told_of());
     }
     println!(
         "{} requests, {} failed, {} misrouted, {} ran twice, {} kills, p50 {} ms, p99 {} ms",

@@ -16,7 +16,7 @@ table{border-collapse:collapse;width:100%;font-size:14px}th,td{text-align:left;p
 vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.no{color:var(--bad);font-weight:700}
 .wide{overflow-x:auto}svg{width:100%;height:auto;font:12px system-ui,sans-serif}svg text{fill:var(--ink)}svg .small{font-size:10px;fill:var(--mark)}
 .axis{stroke:var(--soft);fill:none}.grid{stroke:var(--grid);fill:none}.line{fill:none;stroke-width:2}.good{fill:var(--good)}.bad{fill:var(--bad)}
-.box{fill-opacity:.25;stroke-width:1.5}.mark{stroke:var(--mark);stroke-dasharray:3 3;fill:none}.wanted{stroke:var(--ink);stroke-width:2}
+.box{fill-opacity:.25;stroke-width:1.5}.mark{stroke:var(--mark);stroke-dasharray:3 3;fill:none}
 .s0{--c:var(--s0)}.s1{--c:var(--s1);stroke-dasharray:7 3}.s2{--c:var(--s2);stroke-dasharray:2 3}.s3{--c:var(--s3);stroke-dasharray:9 3 2 3}
 .s4{--c:var(--s4);stroke-dasharray:1 4}.s5{--c:var(--s5);stroke-dasharray:12 4}.s6{--c:var(--s6);stroke-dasharray:5 2 1 2}.s7{--c:var(--s7)}
 g[class^=s]{stroke-dasharray:none}.line,.box{stroke:var(--c)}.box,.dot{fill:var(--c)}.line{fill:none}";
@@ -70,7 +70,7 @@ fn tables(text: &mut String, report: &Report) {
             (false, true) => "<span class='no'>slower</span>",
             (false, false) => "<span class='no'>NO</span>",
         };
-        let cells = [&claim.what, &claim.expected, &claim.seen].map(|cell| escaped(cell));
+        let cells = [&claim.what, &claim.expected, &claim.told_of()].map(|cell| escaped(cell));
         let _ = write!(text, "<tr><td>{}<td>{}<td>{}<td>{fine}", cells[0], cells[1], cells[2]);
     }
     text.push_str(
@@ -117,8 +117,7 @@ fn plots(text: &mut String, report: &Report) {
     }
     let marks: Vec<(f64, String)> =
         report.marks.iter().map(|deed| (deed.at_s, format!("{} {}", deed.what, deed.node))).collect();
-    let nodes: Vec<(String, u64, Option<f64>)> =
-        report.per_node.iter().map(|(name, count)| (name.clone(), *count, report.wanted.get(name).copied())).collect();
+    let nodes: Vec<(String, u64)> = report.per_node.iter().map(|(name, count)| (name.clone(), *count)).collect();
     for (title, plot) in [
         ("Latency distribution", chart::percentiles(&report.times)),
         ("Latency by part (5, 25, 50, 75, 95%; dot 99%; cross slowest)", chart::boxes(&report.times)),

@@ -40,7 +40,9 @@ pub(crate) struct Held {
     pub(crate) broken: u64,
     pub(crate) sent: u64,
     pub(crate) echoed: u64,
-    /// Logins that came a second time and met another node than the first time.
+    /// Logins that came a second time.
+    pub(crate) again: u64,
+    /// Those of them that met another node than the first time, or none.
     pub(crate) strayed: u64,
     /// Milliseconds from a message to its echo, the slowest of all.
     pub(crate) slowest_ms: f64,
@@ -99,6 +101,7 @@ struct Counts {
     broken: AtomicU64,
     sent: AtomicU64,
     echoed: AtomicU64,
+    again: AtomicU64,
     strayed: AtomicU64,
     slowest_us: AtomicU64,
     /// Where each login went first.
@@ -114,6 +117,7 @@ impl Counts {
             broken: of(&self.broken),
             sent: of(&self.sent),
             echoed: of(&self.echoed),
+            again: of(&self.again),
             strayed: of(&self.strayed),
             slowest_ms: of(&self.slowest_us) as f64 / 1e3,
         }
@@ -225,6 +229,7 @@ async fn again(to: SocketAddr, first: u64, count: u64, counts: &Counts) {
     for login in (first..first + count).step_by(usize::try_from((count / 50).max(1)).unwrap_or(1)) {
         let second = connect(to, login).await.map(|(_, node)| node);
         let known = counts.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&login).cloned();
-        counts.strayed.fetch_add(u64::from(second != known), Ordering::Relaxed);
+        counts.again.fetch_add(1, Ordering::Relaxed);
+        counts.strayed.fetch_add(u64::from(second.is_none() || second != known), Ordering::Relaxed);
     }
 }

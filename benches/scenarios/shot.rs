@@ -67,6 +67,17 @@ impl Shot {
         self.sent <= until && self.ended >= from
     }
 
+    /// Whether it may run twice and was answered well.
+    pub(crate) fn ran_once(&self) -> bool {
+        !self.safe && !self.failed()
+    }
+
+    /// Whether it may have run at a node that was killed meanwhile: what was not answered, or not in time. A 503 says that
+    /// nobody was asked.
+    pub(crate) fn was_cut(&self) -> bool {
+        matches!(self.outcome, Outcome::Broken(_) | Outcome::Status(502 | 504))
+    }
+
     pub(crate) fn by(&self, node: &str) -> bool {
         self.node.as_deref() == Some(node)
     }

@@ -171,7 +171,13 @@ impl Stage {
 
     /// Whether it may have been lost with a node: it may not be tried again, and was under way while one was killed.
     pub(crate) fn was_lost(&self, shot: &Shot) -> bool {
-        shot.failed() && !shot.safe && self.marked("kill").any(|mark| shot.meets(mark.from, mark.done))
+        shot.was_cut() && !shot.safe && self.marked("kill").any(|mark| shot.meets(mark.from, mark.done))
+    }
+
+    /// How many requests may be tried again, and how many may not.
+    pub(crate) fn by_safety(&self) -> (u64, u64) {
+        let safe = self.shots.iter().filter(|shot| shot.safe).count();
+        (safe as u64, (self.shots.len() - safe) as u64)
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -190,7 +196,11 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.terms.progress_ends(phase, load.counts());
-        self.shots.extend(load.shots().await?);
+        let shots = load.shots().await?;
+        if shots.is_empty() {
+            return Err(format!("{phase}: not one request was made"));
+        }
+        self.shots.extend(shots);
         self.phases.push(Phase { name: phase.into(), from, until: self.now() });
         Ok(())
     }
@@ -210,30 +220,82 @@ impl Stage {
     pub(crate) async fn changes(&self, service: &str) -> Result<Vec<(Duration, Duration)>, String> {
         let seen = crate::events::all(self.proxy.admin.address()).await?;
         let began = self.began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let of_service = seen.into_iter().filter(|event| event.service == service);
+        let of_service = seen.into_iter().filter(|event| event.service == service && event.changes_members());
         let at = of_service.map(|event| Duration::from_millis(event.at_ms).saturating_sub(began));
         Ok(at.map(|at| (at.saturating_sub(AROUND), at + AROUND)).collect())
     }
 
-    /// What all nodes have counted under that name: the sum, or the largest where the name says so.
-    pub(crate) async fn counted(&self, name: &str) -> u64 {
-        let mut all = Vec::new();
-        for node in &self.nodes {
-            all.push(node.counted(name).await);
+    /// Who was primary of a service from when to when, by the proxy's own events.
+    pub(crate) async fn reigns(&self, service: &str) -> Result<Vec<Reign>, String> {
+        let seen = crate::events::all(self.proxy.admin.address()).await?;
+        let began = self.began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mut reigns: Vec<Reign> = Vec::new();
+        for event in seen.into_iter().filter(|event| event.service == service) {
+            let at = Duration::from_millis(event.at_ms).saturating_sub(began);
+            match event.kind.as_str() {
+                "primary-elected" => {
+                    reigns.push(Reign { node: event.node, from: at.saturating_sub(AROUND), until: Duration::MAX });
+                }
+                "primary-deposed" => reigns.last_mut().into_iter().for_each(|reign| reign.until = at + AROUND),
+                _ => {}
+            }
         }
-        if name.starts_with("most") { all.into_iter().max().unwrap_or(0) } else { all.into_iter().sum() }
+        if reigns.is_empty() { Err(format!("the proxy told of no primary of {service}")) } else { Ok(reigns) }
     }
 
-    /// Ids of requests that stand in the ledgers more than once.
-    pub(crate) fn duplicated(&self) -> Result<u64, String> {
-        let mut ids: Vec<String> = Vec::new();
-        for entry in std::fs::read_dir(self.folder.path()).map_err(|problem| problem.to_string())?.flatten() {
-            let text = std::fs::read_to_string(entry.path()).map_err(|problem| problem.to_string())?;
-            ids.extend(text.lines().filter_map(|line| line.split('\t').nth(1)).map(str::to_owned));
+    /// Who is primary of a service, as soon as there is one.
+    pub(crate) async fn primary(&self, service: &str) -> Result<String, String> {
+        let path = format!("/v1/services/{service}/primary");
+        let answer = self.proxy.admin.answers(&path, |answer| answer.status == 200).await;
+        let told = answer.and_then(|answer| answer.json()).map_err(|problem| problem.to_string())?;
+        told["id"].as_str().map(str::to_owned).ok_or_else(|| format!("{path} names nobody: {told}"))
+    }
+
+    /// What all nodes have counted under that name: the sum, or the largest where the name says so.
+    pub(crate) async fn counted(&self, name: &str) -> Result<u64, String> {
+        let mut all = Vec::new();
+        for node in &self.nodes {
+            all.push(node.counted(name).await?);
         }
-        ids.retain(|id| !id.is_empty());
+        Ok(if name.starts_with("most") { all.into_iter().max().unwrap_or(0) } else { all.into_iter().sum() })
+    }
+
+    /// Ids of requests that stand in the nodes' ledgers.
+    pub(crate) fn ran(&self) -> Result<Ran, String> {
+        let problem = |problem: std::io::Error| format!("the ledgers: {problem}");
+        let mut texts = Vec::new();
+        for entry in std::fs::read_dir(self.folder.path()).map_err(problem)? {
+            texts.push(std::fs::read_to_string(entry.map_err(problem)?.path()).map_err(problem)?);
+        }
+        Ok(Ran::of(texts.iter().map(String::as_str)))
+    }
+}
+
+/// Someone was primary.
+#[derive(Debug, Clone)]
+pub(crate) struct Reign {
+    pub(crate) node: String,
+    pub(crate) from: Duration,
+    pub(crate) until: Duration,
+}
+
+/// What ran, as ledgers tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ran {
+    /// Different ids.
+    pub(crate) ids: u64,
+    /// Those of them that stand there more than once.
+    pub(crate) twice: u64,
+}
+
+impl Ran {
+    /// A line of a ledger is `KIND/KEY<TAB>ID<TAB>NODE`; what runs twice without harm has no id.
+    fn of<'a>(ledgers: impl Iterator<Item = &'a str>) -> Self {
+        let ids = ledgers.flat_map(str::lines).filter_map(|line| line.split('\t').nth(1));
+        let mut ids: Vec<&str> = ids.filter(|id| !id.is_empty()).collect();
         ids.sort_unstable();
-        Ok(ids.chunk_by(|one, two| one == two).filter(|same| same.len() > 1).count() as u64)
+        let same = || ids.chunk_by(|one, two| one == two);
+        Self { ids: same().count() as u64, twice: same().filter(|same| same.len() > 1).count() as u64 }
     }
 }
 
@@ -274,4 +336,16 @@ fn movable(yaml: &str, name: &str) -> String {
 /// Programs run in folders of their own, so a relative path would lead nowhere.
 pub(crate) fn whole(path: &Path) -> Result<PathBuf, String> {
     path.canonicalize().map_err(|problem| format!("{}: {problem}; build it first", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_stands_in_two_ledgers_ran_twice() {
+        let ledgers = ["order/1\tr-1\ta\norder/2\tr-2\ta\nuser/7\t\ta\n", "order/1\tr-1\tb\nuser/7\t\tb\n"];
+        assert_eq!(Ran::of(ledgers.into_iter()), Ran { ids: 2, twice: 1 });
+        assert_eq!(Ran::of(["user/7\t\ta\n"].into_iter()), Ran { ids: 0, twice: 0 });
+    }
 }

@@ -1,7 +1,6 @@
 //! A day-trading system: a web tier by least connections, and six shards that users are spread over by their names.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use pointsman_core::key::stable_hash;
 use pointsman_demo::client::Request;
@@ -68,7 +67,7 @@ pub(crate) async fn play(terms: &Terms) -> Result<Report, String> {
     let from = stage.now();
     let load = stage.load(Pace::Closed, 150, part, Crowd)?;
     stage.gather(load, "a crowd of 150 at the web tier", from).await?;
-    judge(&mut stage).await;
+    judge(&mut stage).await?;
     Report::of(stage, NAME, ABOUT).await
 }
 
@@ -111,40 +110,43 @@ async fn standby_takes_over(stage: &mut Stage, rate: f64, part: u64, trading: &T
     stage.gather(load, "a shard with a standby dies", from).await
 }
 
-async fn judge(stage: &mut Stage) {
+async fn judge(stage: &mut Stage) -> Result<(), String> {
     let of = |stage: &Stage, what: &str, id: &str| {
         let mark = stage.marked(what).find(|mark| mark.node == id);
-        mark.map_or((Duration::ZERO, Duration::MAX), |mark| (mark.from, mark.until))
+        mark.map(|mark| (mark.from, mark.until)).ok_or_else(|| format!("no {what} of {id} was written down"))
     };
-    let lone = (of(stage, "kill", &shard(LONE)).0, of(stage, "restart", &shard(LONE)).1);
-    let covered = (of(stage, "kill", &shard(WITH_STANDBY)).0, of(stage, "takeover", &standby()).1);
-    let sharded = |shot: &&Shot| matches!(shot.kind, "account" | "trade");
+    let lone = (of(stage, "kill", &shard(LONE))?.0, of(stage, "restart", &shard(LONE))?.1);
+    let covered = (of(stage, "kill", &shard(WITH_STANDBY))?.0, of(stage, "takeover", &standby())?.1);
+    let sharded = |shot: &Shot| matches!(shot.kind, "account" | "trade");
     let hurt = |shot: &Shot| match shard_of(shot.key) {
         LONE => shot.meets(lone.0, lone.1),
         WITH_STANDBY => shot.meets(covered.0, covered.1),
         _ => false,
     };
-    let failed = |wanted: &dyn Fn(&Shot) -> bool| {
-        stage.shots.iter().filter(sharded).filter(|shot| shot.failed() && wanted(shot)).count() as u64
-    };
-    let others = failed(&|shot| !hurt(shot));
-    let own = failed(&|shot| hurt(shot) && shard_of(shot.key) == LONE);
-    let bridged = failed(&|shot| hurt(shot) && shard_of(shot.key) == WITH_STANDBY);
-    let taken = stage.shots.iter().filter(|shot| shot.by(&standby()) && !shot.failed()).count();
-    let pages = stage.shots.iter().filter(|shot| !sharded(shot) && shot.failed()).count() as u64;
-    let (most, over) = (stage.counted("most_at_once").await, stage.counted("over").await);
-    let bound: u64 = MOST.parse().unwrap_or(0);
+    let count = |wanted: &dyn Fn(&Shot) -> bool| stage.shots.iter().filter(|shot| wanted(shot)).count() as u64;
+    let safe_from_it = |shot: &Shot| sharded(shot) && !hurt(shot);
+    let (others, of_others) = (count(&|shot| safe_from_it(shot) && shot.failed()), count(&safe_from_it));
+    let of_shard = |shot: &Shot, number: u64| sharded(shot) && hurt(shot) && shard_of(shot.key) == number;
+    let own = count(&|shot| of_shard(shot, LONE) && shot.failed());
+    let bridged = count(&|shot| of_shard(shot, WITH_STANDBY) && shot.failed());
+    let taken = count(&|shot| shot.by(&standby()) && !shot.failed());
+    let (pages, of_pages) = (count(&|shot| !sharded(shot) && shot.failed()), count(&|shot| !sharded(shot)));
+    let (most, over) = (stage.counted("most_at_once").await?, stage.counted("over").await?);
+    let of_nodes = stage.counted("requests").await?;
+    let bound: u64 = MOST.parse().map_err(|_| "MOST is no number")?;
     let without = (covered.1.saturating_sub(covered.0)).as_millis();
     stage.claims.extend([
-        Claim::none("failed requests of users whose shard lives", others),
-        Claim::told(&format!("failed requests of users of shard {LONE}, while it is dead"), own),
+        Claim::none("failed requests of users whose shard lives", others, of_others),
+        // Or it was not dead.
+        Claim::at_least(&format!("failed requests of users of shard {LONE}, while it is dead"), 1, own),
         Claim::told(&format!("failed requests of users of shard {WITH_STANDBY}, until its standby serves"), bridged),
         Claim::told(&format!("from the kill of shard {WITH_STANDBY} until its standby serves, ms"), without),
-        Claim::judged("requests that the standby served well", "≥ 1", taken, taken > 0),
-        Claim::none("failed requests to the web tier, a dead node and a crowd included", pages),
-        Claim::at_most("requests at once at any node", bound, most),
-        Claim::none("requests that a node refused because they were over its bound", over),
+        Claim::at_least("requests that the standby served well", 1, taken),
+        Claim::none("failed requests to the web tier, a dead node and a crowd included", pages, of_pages),
+        Claim::some_up_to("requests at once at any node", bound, most),
+        Claim::none("requests that a node refused because they were over its bound", over, of_nodes),
     ]);
+    Ok(())
 }
 
 fn shard(ordinal: u64) -> String {

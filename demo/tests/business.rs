@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use pointsman_demo::client::{Answer, Request};
 use pointsman_demo::node::{self, NodeOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 
 async fn ask(to: SocketAddr, request: Request) -> Answer {
     request.send(to).await.expect("an answer")
@@ -74,7 +74,10 @@ async fn an_epoch_that_is_over_is_refused_also_after_a_restart() {
     assert_eq!((node.stats().epoch, node.stats().stale), (10, 2));
     let order = Request::post("/orders", &json!({ "clOrdID": "o-1" })).header("pointsman-epoch", "2");
     assert_eq!(ask(node.addr, order).await.status, 201, "any system takes orders, primary or not");
-    assert_eq!(ask(node.addr, Request::get("/drop-copy/all")).await.status, 200, "no epoch, no objection");
+    let told = |answer: Answer| answer.json().expect("JSON")["epoch"].clone();
+    assert_eq!(told(ask(node.addr, in_epoch(10)).await), 10);
+    let without = ask(node.addr, Request::get("/drop-copy/all")).await;
+    assert_eq!((without.status, told(without)), (200, Value::Null), "no epoch, no objection");
     node.kill();
     let again = node::start(options()).expect("a node");
     assert_eq!(ask(again.addr, in_epoch(9)).await.status, 409);

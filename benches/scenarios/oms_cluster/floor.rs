@@ -24,7 +24,7 @@ pub(super) async fn sessions(stage: &mut Stage, rate: f64, market: &Market) -> R
         more.push(stage.another_proxy().await?);
     }
     let proxies: Vec<_> = std::iter::once(&stage.proxy).chain(&more).collect();
-    let before: Vec<u64> = proxies.iter().map(|proxy| resident(proxy.pid())).collect();
+    let before: Vec<u64> = proxies.iter().map(|proxy| resident(proxy.pid())).collect::<Result<_, _>>()?;
     let each = wanted.div_ceil(proxies.len() as u64);
     let from = stage.now();
     let mut holders = Vec::new();
@@ -36,11 +36,10 @@ pub(super) async fn sessions(stage: &mut Stage, rate: f64, market: &Market) -> R
         let held = holder.open().await?;
         stage.terms.say(&format!("{} sessions open, {} refused", held.opened, held.refused));
     }
-    let grown: u64 = proxies
-        .iter()
-        .zip(&before)
-        .map(|(proxy, before)| resident(proxy.pid()) - before.min(&resident(proxy.pid())))
-        .sum();
+    let mut grown = 0;
+    for (proxy, before) in proxies.iter().zip(&before) {
+        grown += resident(proxy.pid())?.saturating_sub(*before);
+    }
     let count = proxies.len();
     drop(proxies);
     let orders = stage.terms.requests(rate, 15.0, 2.0);
@@ -54,6 +53,7 @@ pub(super) async fn sessions(stage: &mut Stage, rate: f64, market: &Market) -> R
         all.broken += held.broken;
         all.sent += held.sent;
         all.echoed += held.echoed;
+        all.again += held.again;
         all.strayed += held.strayed;
         all.slowest_ms = all.slowest_ms.max(held.slowest_ms);
     }
@@ -69,22 +69,21 @@ fn judge(stage: &mut Stage, all: &Held, wanted: u64, grown_kib: u64) {
     let per_session = grown_kib as f64 / all.opened.max(1) as f64;
     stage.claims.extend([
         Claim::judged("WebSocket sessions open at once", &wanted.to_string(), all.opened, all.opened == wanted),
-        Claim::none("sessions that were refused", all.refused),
-        Claim::none("sessions that ended before their time", all.broken),
-        Claim::none("logins that came again and met another system", all.strayed),
-        Claim::none(
-            &format!("of {} messages, those without their echo", all.sent),
-            all.sent - all.echoed.min(all.sent),
-        ),
+        Claim::none("sessions that were refused", all.refused, all.opened + all.refused),
+        Claim::none("sessions that ended before their time", all.broken, all.opened),
+        Claim::none("logins that came again and met another system", all.strayed, all.again),
+        Claim::none("messages without their echo", all.sent.saturating_sub(all.echoed), all.sent),
         Claim::told("the slowest echo, ms", format!("{:.1}", all.slowest_ms)),
         Claim::told("memory that a session takes in the proxy, KiB", format!("{per_session:.1}")),
     ]);
 }
 
 /// KiB that a process has in memory.
-fn resident(pid: Option<u32>) -> u64 {
-    let Some(pid) = pid else { return 0 };
-    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).unwrap_or_default();
+fn resident(pid: Option<u32>) -> Result<u64, String> {
+    let pid = pid.ok_or("a proxy has ended")?;
+    let path = Path::new("/proc").join(pid.to_string()).join("status");
+    let status = std::fs::read_to_string(&path).map_err(|problem| format!("{}: {problem}", path.display()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
+    let kib = line.and_then(|line| line.trim().split(' ').next()?.parse().ok());
+    kib.ok_or_else(|| format!("{}: no VmRSS", path.display()))
 }

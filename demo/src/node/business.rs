@@ -112,11 +112,17 @@ async fn show_session(State(node): State<Arc<Shared>>, Path(login): Path<String>
 }
 
 /// The primary alone has all there is to copy.
-async fn drop_copy(State(node): State<Arc<Shared>>, Extension(reign): Extension<Reign>) -> Response {
+async fn drop_copy(
+    State(node): State<Arc<Shared>>,
+    Extension(reign): Extension<Reign>,
+    headers: HeaderMap,
+) -> Response {
     if let Some(refused) = node.door.refuse(reign, &node.id) {
         return refused;
     }
-    answer(&node, StatusCode::OK, json!({ "epoch": node.door.passed().epoch }))
+    // The one that it was asked in: the node may have been told of a later one meanwhile.
+    let epoch = header_text(&headers, EPOCH).and_then(|epoch| epoch.parse::<u64>().ok());
+    answer(&node, StatusCode::OK, json!({ "epoch": epoch }))
 }
 
 fn find(headers: &HeaderMap, body: &[u8], place: message::Place) -> Option<String> {
