@@ -132,11 +132,11 @@ impl Keeping {
             Order::Prepare => self.books.values_mut().for_each(|book| book.snapshot(now)),
             Order::Release => {
                 self.away = true;
-                self.books.values_mut().for_each(|book| book.release(now));
+                self.books.values_mut().for_each(|book| book.release(&self.bus, now));
             }
             Order::TakeBack => {
                 self.away = false;
-                self.books.values_mut().for_each(|book| book.take_back(&self.bus));
+                self.books.values_mut().for_each(|book| book.take_back(&self.bus, now));
             }
             Order::Stop => {
                 for book in std::mem::take(&mut self.books).into_values() {
@@ -155,17 +155,14 @@ impl Keeping {
             self.books.iter().filter(|(name, book)| gone(name, book)).map(|(name, _)| name.clone()).collect();
         for name in names {
             if let Some(book) = self.books.remove(&name) {
-                book.close(now);
+                book.lose(now);
                 self.metrics.kept().forget(&name);
             }
         }
         for (name, table) in wanted {
             if !self.away && !self.books.contains_key(&name) {
-                match Book::open(&self.registry, &name, table, &self.bus, None) {
-                    Ok(book) => drop(self.books.insert(name, book)),
-                    // Tried again: the next look is as soon as the disk may be better.
-                    Err(error) => log::error!("owners of `{name}` are not kept: {error}"),
-                }
+                let book = Book::anew(&self.registry, &name, table);
+                self.books.insert(name, book);
             }
         }
         for book in self.books.values_mut() {

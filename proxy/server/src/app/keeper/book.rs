@@ -1,21 +1,28 @@
 //! One service's owners: the table, what has changed in it, and where that is written.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use pointsman_core::cluster::node::Incarnation;
-use pointsman_core::owners::parts::Kept;
 use pointsman_core::owners::{Change, OwnerTable, Sink};
 use pointsman_registry::RegistryError;
-use pointsman_registry::owners::{Found, Late, LateReader, Ledger, Opened, Queue, folder_of};
+use pointsman_registry::owners::{Late, Ledger, Queue, folder_of};
 
 use crate::metrics::Metrics;
 use crate::world::bus::Bus;
+use crate::world::clock;
+use following::Following;
+
+mod following;
+mod opening;
 
 /// How long a failing disk is left alone.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long it is before another snapshot: one for which there is no room fills the disk for others, too, until it fails.
+const SNAPSHOT_RETRY: Duration = Duration::from_secs(10);
 
 /// Parts of a table that are written before changes are synced again.
 const PARTS: usize = 16;
@@ -35,7 +42,7 @@ impl Sink for Told {
 /// Where changes go.
 enum Place {
     Ledger(Ledger),
-    /// Another process has the ledger.
+    /// Another process has the ledger, or had it until now.
     Late(Late),
     /// Neither could be opened.
     Nowhere,
@@ -47,12 +54,18 @@ pub(super) struct Book {
     table: Arc<OwnerTable>,
     queue: Arc<Queue>,
     place: Place,
+    /// Whether another process has the ledger.
+    away: bool,
+    /// Whether the folder holds what a table knew that is no more.
+    stale: bool,
     /// Frames that are not on disk yet.
     pending: Vec<u8>,
     /// What processes before this one still learn.
-    late: Vec<LateReader>,
+    following: Following,
     /// Set while writes fail.
     retry_at: Option<Duration>,
+    /// Set while snapshots fail.
+    snapshot_at: Option<Duration>,
     /// When the last whole snapshot was made.
     made_at: Option<Duration>,
     dropped: u64,
@@ -68,20 +81,21 @@ impl Book {
         from: Option<u32>,
     ) -> Result<Self, RegistryError> {
         let folder = folder_of(registry, service);
-        let ledger = open(&folder, service, &table, bus)?;
-        let mut book = Self::on(ledger, folder, service, table);
-        book.find_late(from);
-        if from.is_none() {
-            // Whoever wrote them has ended.
-            for reader in book.late.drain(..) {
-                remove(reader);
-            }
-        }
+        let ledger = opening::open(&folder, service, &table, bus)?;
+        let mut book = Self::on(Place::Ledger(ledger), folder, service, table);
+        book.following = Following::find(&book.folder, from);
+        book.following.follow(&book.table, clock::now());
         Ok(book)
     }
 
-    /// From now on changes of the table are kept in this ledger.
-    fn on(ledger: Ledger, folder: PathBuf, service: &str, table: Arc<OwnerTable>) -> Self {
+    /// Keeps a table that requests know already, from now on. What is on disk is of another, and goes.
+    pub(super) fn anew(registry: &Path, service: &str, table: Arc<OwnerTable>) -> Self {
+        let book = Self::on(Place::Nowhere, folder_of(registry, service), service, table);
+        Self { stale: true, ..book }
+    }
+
+    /// From now on changes of the table are kept there.
+    fn on(place: Place, folder: PathBuf, service: &str, table: Arc<OwnerTable>) -> Self {
         let queue = Arc::new(Queue::default());
         table.tell(Some(Arc::new(Told(Arc::clone(&queue)))));
         Self {
@@ -89,10 +103,13 @@ impl Book {
             folder,
             table,
             queue,
-            place: Place::Ledger(ledger),
+            place,
+            away: false,
+            stale: false,
             pending: Vec::new(),
-            late: Vec::new(),
+            following: Following::default(),
             retry_at: None,
+            snapshot_at: None,
             made_at: None,
             dropped: 0,
         }
@@ -104,11 +121,13 @@ impl Book {
 
     /// What is to be done now and then.
     pub(super) fn attend(&mut self, bus: &Bus, metrics: &Metrics, now: Duration) {
-        self.follow();
+        self.following.follow(&self.table, clock::now());
         let dropped = self.queue.dropped();
         metrics.kept().dropped(&self.service, dropped - std::mem::replace(&mut self.dropped, dropped));
         if self.retry_at.is_none_or(|at| at <= now) {
-            let written = self.sync().and_then(|()| self.go_on(now));
+            let settled = self.settle(bus);
+            let synced = self.sync();
+            let written = settled.and(synced).and_then(|()| self.go_on(now));
             self.became(written, bus, now);
         }
         let bytes = if let Place::Ledger(ledger) = &self.place { ledger.bytes() } else { (0, 0) };
@@ -117,6 +136,8 @@ impl Book {
 
     fn became(&mut self, written: io::Result<()>, bus: &Bus, now: Duration) {
         match written {
+            // Changes are, but not yet what was missed.
+            Ok(()) if self.snapshot_at.is_some() => {}
             Ok(()) if self.retry_at.take().is_some() => {
                 bus.tell("owners-writable", &self.service, "", "owners of keys are written to disk again");
             }
@@ -131,6 +152,49 @@ impl Book {
                 }
             }
         }
+    }
+
+    /// Opens the files to which changes are to go.
+    fn settle(&mut self, bus: &Bus) -> io::Result<()> {
+        match (&self.place, self.away) {
+            (Place::Ledger(_), _) | (Place::Late(_), true) => Ok(()),
+            (Place::Nowhere, true) => {
+                self.place = Place::Late(Late::begin(&self.folder, std::process::id())?);
+                Ok(())
+            }
+            (Place::Nowhere | Place::Late(_), false) => self.reopen(bus),
+        }
+    }
+
+    /// Opens the ledger while requests go on. The table knows better than the disk what they did meanwhile.
+    fn reopen(&mut self, bus: &Bus) -> io::Result<()> {
+        if self.stale {
+            opening::remove(&self.folder)?;
+            self.stale = false;
+        }
+        let kept = self.table.empty();
+        let mut ledger = opening::open(&self.folder, &self.service, &kept, bus)
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        let released = self.released();
+        opening::take_over(&self.table, &kept, &released, clock::now());
+        ledger.lacks_changes();
+        self.made_at = None;
+        if let Place::Late(late) = std::mem::replace(&mut self.place, Place::Ledger(ledger))
+            && let Err(error) = late.discard()
+        {
+            log::warn!("{}: {error}", self.folder.display());
+        }
+        Ok(())
+    }
+
+    /// What was released since another process opened the ledger.
+    fn released(&mut self) -> HashSet<String> {
+        let written = self.sync().and_then(|()| self.sync());
+        let Place::Late(late) = &self.place else { return HashSet::new() };
+        written.and_then(|()| following::released(late.path())).unwrap_or_else(|error| {
+            log::warn!("{}: {error}; keys that were released may be known again", self.folder.display());
+            HashSet::new()
+        })
     }
 
     /// Writes what has changed. What is pending is written before anything more is taken from the queue, which is bounded.
@@ -156,18 +220,19 @@ impl Book {
     /// Goes on with a snapshot where one is wanted.
     fn go_on(&mut self, now: Duration) -> io::Result<()> {
         let Place::Ledger(ledger) = &mut self.place else { return Ok(()) };
-        if !ledger.wants_snapshot() {
+        if !ledger.wants_snapshot() || self.snapshot_at.is_some_and(|at| now < at) {
             return Ok(());
         }
         let made = match ledger.go_on(&self.table, now, PARTS) {
             // What the snapshot has seen is in the queue at the latest.
-            Ok(true) => self.sync().and_then(|()| self.finish()),
+            Ok(true) => self.sync().and_then(|()| self.finish()).inspect(|()| self.snapshot_at = None),
             other => other.map(drop),
         };
-        if made.is_err()
-            && let Place::Ledger(ledger) = &mut self.place
-        {
-            ledger.abandon();
+        if made.is_err() {
+            self.snapshot_at = Some(now + SNAPSHOT_RETRY);
+            if let Place::Ledger(ledger) = &mut self.place {
+                ledger.abandon();
+            }
         }
         made
     }
@@ -196,12 +261,11 @@ impl Book {
     }
 
     /// Another process opens the ledger now.
-    pub(super) fn release(&mut self, now: Duration) {
+    pub(super) fn release(&mut self, bus: &Bus, now: Duration) {
         self.part(now);
-        match Late::begin(&self.folder, std::process::id()) {
-            Ok(late) => self.place = Place::Late(late),
-            Err(error) => log::error!("{}: what is learnt from now on is lost: {error}", self.folder.display()),
-        }
+        self.away = true;
+        let settled = self.settle(bus);
+        self.became(settled, bus, now);
     }
 
     /// Writes what is left and closes the ledger. Where its snapshot is new, it says since when nobody has asked for a key.
@@ -216,19 +280,21 @@ impl Book {
     }
 
     /// No other process has the ledger after all.
-    pub(super) fn take_back(&mut self, bus: &Bus) {
-        // The snapshot that follows has what is in there.
-        if let Place::Late(late) = std::mem::replace(&mut self.place, Place::Nowhere)
-            && let Err(error) = late.discard()
-        {
-            log::warn!("{}: {error}", self.folder.display());
+    pub(super) fn take_back(&mut self, bus: &Bus, now: Duration) {
+        self.away = false;
+        let settled = self.settle(bus);
+        self.became(settled, bus, now);
+    }
+
+    /// The service keeps no owners any more: nothing is left of them.
+    pub(super) fn lose(mut self, now: Duration) {
+        if self.away {
+            return self.close(now);
         }
-        match open(&self.folder, &self.service, &self.table, bus) {
-            Ok(mut ledger) => {
-                ledger.lacks_changes();
-                self.place = Place::Ledger(ledger);
-            }
-            Err(error) => bus.tell("owners-unwritable", &self.service, "", error.to_string()),
+        self.table.tell(None);
+        self.place = Place::Nowhere;
+        if let Err(error) = opening::remove(&self.folder) {
+            log::warn!("{}: {error}", self.folder.display());
         }
     }
 
@@ -249,87 +315,6 @@ impl Book {
             }
         }
     }
-
-    /// Files of processes that have handed over: of the one before this, which tells what those before it learn. Where it
-    /// left none, or this one took over from nobody, all that there are.
-    fn find_late(&mut self, from: Option<u32>) {
-        match LateReader::find(&self.folder) {
-            Ok(found) => self.late = found,
-            Err(error) => log::warn!("{}: {error}", self.folder.display()),
-        }
-        let is = |reader: &LateReader| from.is_some_and(|from| reader.writer() == Some(from));
-        if self.late.iter().any(is) {
-            self.late.retain(is);
-        }
-        self.follow();
-    }
-
-    /// Takes in what processes before this one have learnt meanwhile.
-    fn follow(&mut self) {
-        let (table, now) = (&self.table, crate::world::clock::now());
-        let mut ended = Vec::new();
-        self.late.retain_mut(|reader| {
-            match reader.follow(|key, owner| agree(table, key, owner, now)) {
-                Ok(false) => return true,
-                Ok(true) => ended.push(reader.path().to_owned()),
-                // Another has removed it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => log::warn!("{}: {error}", reader.path().display()),
-            }
-            false
-        });
-        for path in ended {
-            // An error: another has removed it.
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// Another process says so of a key. Where both have learnt it, the later epoch holds, and of equal ones what is known here.
-fn agree(table: &OwnerTable, key: &str, owner: Option<Kept<'_>>, now: Duration) {
-    match (owner, table.peek(key, now)) {
-        (None, _) => drop(table.release(key, now)),
-        (Some(kept), None) => drop(table.take_in(kept, now)),
-        (Some(kept), Some(held)) => {
-            let later = kept.epoch.wrapping_sub(held.epoch).cast_signed() > 0;
-            if later && *table.life(held).node != *kept.node {
-                table.reassign(key, kept.node, Incarnation(0), now);
-            }
-        }
-    }
-}
-
-fn remove(reader: LateReader) {
-    let path = reader.path().to_owned();
-    if let Err(error) = reader.remove() {
-        log::warn!("{}: {error}", path.display());
-    }
-}
-
-fn open(folder: &Path, service: &str, table: &OwnerTable, bus: &Bus) -> Result<Ledger, RegistryError> {
-    let began = Instant::now();
-    let Opened { ledger, found } = Ledger::open(folder, table, crate::world::clock::now())?;
-    let Found { taken_in, left_out, cut, damage } = found;
-    if taken_in + left_out > 0 {
-        let owners = table.len();
-        log::info!("owners of `{service}`: {owners} known from disk after {:?} ({left_out} left out)", began.elapsed());
-    }
-    if cut > 0 {
-        log::info!("{}: {cut} bytes are no whole frame: a write that a crash cut short", folder.display());
-    }
-    for damage in damage {
-        let kept = damage.kept.map_or_else(
-            |error| format!("no copy could be kept: {error}"),
-            |copy| format!("kept as {}", copy.display()),
-        );
-        let message = format!(
-            "{}: {} stretch(es) cannot be read, and owners are lost with them; {kept}; check the disk",
-            damage.file.display(),
-            damage.stretches.len()
-        );
-        bus.tell("owners-damaged", service, "", message);
-    }
-    Ok(ledger)
 }
 
 #[cfg(test)]
