@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::lives::LifeId;
+use super::table::LAST_EPOCH;
 use super::{Claim, Incarnation, OwnerTable, second};
 
 /// An owner as it is kept: without the life of its node, which is of a process.
@@ -14,7 +15,7 @@ pub struct Kept<'a> {
     pub key: &'a str,
     /// Id of the node that owns it.
     pub node: &'a str,
-    /// Rises each time the key is given to another node, modulo 2^16.
+    /// Rises each time the key is given to another node, modulo 2^15.
     pub epoch: u16,
     /// Whole seconds since somebody asked for it.
     pub idle: u32,
@@ -22,7 +23,7 @@ pub struct Kept<'a> {
 
 /// Epochs come round: what is less than half of them ahead is later.
 fn is_later(epoch: u16, than: u16) -> bool {
-    epoch.wrapping_sub(than).cast_signed() > 0
+    (1..=LAST_EPOCH / 2).contains(&(epoch.wrapping_sub(than) & LAST_EPOCH))
 }
 
 impl OwnerTable {
@@ -72,7 +73,7 @@ impl OwnerTable {
         matches!(self.put_in(kept, life, now), Claim::New(_))
     }
 
-    /// Takes in an owner of whom another process says, while requests go on: one of a later epoch (modulo 2^16) takes the place
+    /// Takes in an owner of whom another process says, while requests go on: one of a later epoch (modulo 2^15) takes the place
     /// of who is known here, and of equal ones the latter stays. A node keeps its life. Answers whether anything changed.
     pub fn take_later(&self, kept: Kept<'_>, now: Duration) -> bool {
         let Some(life) = self.lives.intern(kept.node, Incarnation(0)) else { return false };

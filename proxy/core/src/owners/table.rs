@@ -193,7 +193,7 @@ impl Table {
         let word = &self.0[at].entry;
         let mut old = word.load(SeqCst);
         loop {
-            let is = Entry { life, epoch, ..Entry::unpack(old) };
+            let is = Entry { life, epoch: epoch & LAST_EPOCH, followed: true, ..Entry::unpack(old) };
             match word.compare_exchange(old, is.pack(), SeqCst, SeqCst) {
                 Ok(_) => return is,
                 Err(changed) => old = changed,

@@ -1,6 +1,7 @@
 //! What another process says of owners, and what was kept of them.
 
 use super::parts::Kept;
+use super::table::LAST_EPOCH;
 use super::*;
 
 fn kept<'a>(key: &'a str, node: &'a str, epoch: u16) -> Kept<'a> {
@@ -33,9 +34,9 @@ fn a_later_epoch_holds_and_a_node_keeps_its_life() {
 #[test]
 fn epochs_come_round() {
     let table = OwnerTable::new(1_000, TTL);
-    assert!(table.take_in(kept("a", "n1", u16::MAX), at(0)));
+    assert!(table.take_in(kept("a", "n1", LAST_EPOCH), at(0)));
     assert!(table.take_later(kept("a", "n2", 0), at(0)));
-    assert!(!table.take_later(kept("a", "n1", u16::MAX), at(0)));
+    assert!(!table.take_later(kept("a", "n1", LAST_EPOCH), at(0)));
 }
 
 #[test]
