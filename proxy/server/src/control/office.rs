@@ -112,9 +112,13 @@ impl Service {
 
     /// Brings the office in line with what another process may have written.
     pub(super) fn agree_on_office(&mut self, kept: &registry::Office, now: Duration) {
+        if self.office.kept.is_some() {
+            // No configuration has wanted a primary here; one may have there.
+            return self.keep_office(kept);
+        }
         let election = self.roster.election();
         let ours = (election.epoch(), election.holder().map(|holder| holder.id.as_str()).or(election.expected()));
-        if ours == (kept.epoch, kept.primary.as_deref()) || self.office.kept.is_some() {
+        if ours == (kept.epoch, kept.primary.as_deref()) {
             return;
         }
         self.keep_office(kept);

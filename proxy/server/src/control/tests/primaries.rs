@@ -191,3 +191,28 @@ async fn what_was_elected_elsewhere_meanwhile_holds_once_the_registry_is_back() 
     old.control.take_back().await.expect("opens");
     reigns(&feed, "b", 2).await;
 }
+
+#[tokio::test]
+async fn an_epoch_that_was_given_elsewhere_is_not_given_again_where_no_primary_was_wanted() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (_a, _b, nodes) = pair().await;
+    let first = Room::at(folder.path());
+    let feed = first.configure(elects(TAKEOVER, nodes.clone())).await;
+    reigns(&feed, "a", 1).await;
+    first.stop();
+    let old = Room::at(folder.path());
+    let feed = old.configure(service("oms", Some(http_check()), nodes.clone())).await;
+    until(&feed, |m| m.eligible().len() == 2).await;
+    let legacy = old.control.release().await.expect("lets go");
+    let heir = Room::on_with(Store::open(folder.path()).expect("it is free").store, legacy);
+    let theirs = heir.configure(elects(TAKEOVER, nodes.clone())).await;
+    reigns(&theirs, "a", 1).await;
+    heir.control.drain("oms", "a", true).await.expect("drained");
+    reigns(&theirs, "b", 2).await;
+    heir.control.drain("oms", "a", false).await.expect("again");
+    heir.stop();
+    old.control.take_back().await.expect("opens");
+    old.configure(elects(TAKEOVER, nodes)).await;
+    let shown = until(&feed, |m| m.primary().is_some()).await;
+    assert_eq!((primary(&shown), shown.epoch()), (Some("b"), 2));
+}
