@@ -36,7 +36,8 @@ pub struct Record {
     /// Where they asked from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<SocketAddr>,
-    /// What they asked for: `join`, `leave`, `drain`, `undrain`, `lower-mark`, `upload-policy`, `reload`, `upgrade`.
+    /// What they asked for: `join`, `leave`, `drain`, `undrain`, `lower-mark`, `reassign-owners`, `release-owner`,
+    /// `upload-policy`, `reload`, `upgrade`.
     pub what: &'static str,
     /// The service that it concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +48,9 @@ pub struct Record {
     /// The policy that it concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
+    /// Of keys: `from` which node, `key` where it was one, `to` whom, how many `moved`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given: Option<Value>,
     /// As it was.
     pub before: Value,
     /// As it is now.
@@ -69,6 +73,7 @@ impl Record {
             service: None,
             node: None,
             policy: None,
+            given: None,
             before: Value::Null,
             after: Value::Null,
             outcome: "done",

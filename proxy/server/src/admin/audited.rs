@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::guard::Who;
-use super::owners;
+use super::owners::{self, Given};
 use super::problem::{Problem, Reason};
 use crate::audit::{Record, Unwritable};
 use crate::world::control::Denied;
@@ -110,12 +110,16 @@ pub(super) async fn carry_out(shared: Arc<Shared>, change: Change, who: Who, req
             return response;
         }
         let reason = response.extensions().get::<Reason>().map(|Reason(reason)| (*reason).to_owned());
-        let outcome = match (&reason, before == after) {
+        let given = response.extensions().get::<Given>().cloned();
+        // Owners change by themselves, too: what a node has more or less of may be another's doing.
+        let changed = given.as_ref().map_or(before != after, |given| given.moved > 0);
+        let outcome = match changed {
             _ if !response.status().is_success() => "refused",
-            (_, true) => "unchanged",
-            (_, false) => "done",
+            true => "done",
+            false => "unchanged",
         };
-        match shared.parts.audit.record(Record { before, after, outcome, reason, ..change.record(&who) }).await {
+        let given = given.map(|given| given.told);
+        match shared.parts.audit.record(Record { given, before, after, outcome, reason, ..change.record(&who) }).await {
             Err(unwritable) if outcome == "done" => {
                 unwritten(&unwritable, "the change was made; its line waits in memory").into_response()
             }

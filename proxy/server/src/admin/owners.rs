@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use pointsman_core::cluster::membership::{Member, Membership};
 use pointsman_core::owners::decide::{Course, Rules};
 use pointsman_core::owners::{Owner, OwnerTable};
@@ -40,6 +40,15 @@ struct Gift {
     /// This key.
     key: Option<String>,
     to: String,
+}
+
+/// Rides beside the response for who writes down what became of a gift.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    /// Keys that have another owner now, or the same under a higher epoch.
+    pub(super) moved: usize,
+    /// `from`, `key`, `to` and `moved`.
+    pub(super) told: Value,
 }
 
 /// `GET /v1/services/{service}/owners?node=NODE&limit=N`
@@ -94,7 +103,7 @@ pub(super) async fn reassign(
     state: AppState,
     name: Result<Path<String>, PathRejection>,
     body: Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<(Extension<Given>, Json<Value>), Problem> {
     let Path(name) = name.map_err(bad_path)?;
     let next = r#"send {"from": "n1", "to": "n2"} for all keys of a node, or {"key": "order-17", "to": "n2"} for one"#;
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad-json", detail, next);
@@ -104,16 +113,21 @@ pub(super) async fn reassign(
     let members = service.state.members().load_full();
     let to = members.members().iter().find(|member| member.node.spec.id == gift.to);
     let to = &to.ok_or_else(|| Problem::no_node(&name, &gift.to))?.node;
-    let moved = match (gift.from, gift.key) {
+    let (moved, told) = match (gift.from, gift.key) {
         (Some(from), None) if from == gift.to => return Err(bad("`from` and `to` are the same node".into())),
-        (Some(from), None) => table.reassign_all(&from, &to.spec.id, to.incarnation),
+        (Some(from), None) => {
+            let moved = table.reassign_all(&from, &to.spec.id, to.incarnation);
+            (moved, json!({ "from": from, "to": gift.to, "moved": moved }))
+        }
         (None, Some(key)) => {
+            let from = table.peek(&key, clock::now()).map(|owner| table.life(owner).node.to_string());
             let given = table.reassign(&key, &to.spec.id, to.incarnation, clock::now());
-            given.map(|_| 1).ok_or_else(|| nobodys(&name, &key))?
+            given.ok_or_else(|| nobodys(&name, &key))?;
+            (1, json!({ "from": from, "key": key, "to": gift.to, "moved": 1 }))
         }
         _ => return Err(bad("one of `from` and `key` says what is given".into())),
     };
-    Ok(Json(json!({ "service": name, "to": gift.to, "moved": moved })))
+    Ok((Extension(Given { moved, told }), Json(json!({ "service": name, "to": gift.to, "moved": moved }))))
 }
 
 /// What a change of owners changes, as it is now.

@@ -178,9 +178,10 @@ async fn operators_see_move_and_release_owners() {
     assert_eq!(proxy.admin.delete("/v1/services/oms/owners/a%2F1").await.expect("answered").status, 404);
     let audit = std::fs::read_to_string(proxy.folder().join("registry/audit.log")).expect("beside the registry");
     let lines = audit.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    let told = |line: Value| [&line["what"], &line["outcome"], &line["before"], &line["after"]].map(Value::to_string);
+    let told = |line: Value| ["what", "outcome", "before", "after", "given"].map(|name| line[name].to_string());
     let changes: Vec<_> = lines.map(told).filter(|told| told[0].contains("owner") && told[1] == "\"done\"").collect();
     let [moved, released] = changes.as_slice() else { panic!("{changes:?}") };
+    assert_eq!(moved[4], json!({ "from": home, "key": "a/1", "to": to, "moved": 1 }).to_string());
     assert_eq!([&*moved[0], &moved[2]], ["\"reassign-owners\"", &*json!({ home: 1 }).to_string()]);
     assert_eq!([&*released[0], &released[3]], ["\"release-owner\"", r#"{"key":"a/1","node":null}"#]);
 }
