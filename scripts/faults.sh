@@ -7,20 +7,8 @@ cd "$(dirname "$0")/.."
 
 need_build
 target=${CARGO_TARGET_DIR:-target}
-arguments=("$@")
 if [[ " $* " == *" --list "* || " $* " == *" --help "* ]]; then
     cargo build --locked --workspace --bin faults
     exec "$target/debug/faults" "$@"
 fi
-if [[ " $* " != *" --pointsman "* ]]; then
-    echo "Building the proxy as it is shipped (fat LTO: several minutes the first time) ..."
-    # --workspace, so that features are those of every other build and no dependency is built twice.
-    cargo build --locked --profile dist --workspace --bin pointsman
-    arguments+=(--pointsman "$target/dist/pointsman")
-fi
-if [[ " $* " != *" --tools "* ]]; then
-    cargo build --locked --profile dist --workspace --bin demo-node
-    arguments+=(--tools "$target/dist")
-fi
-cargo build --locked --workspace --bin faults
-exec "$target/debug/faults" "${arguments[@]}"
+run_against_shipped faults "$@"

@@ -54,3 +54,23 @@ need_build() {
     fi
     need cc:build-essential c++:build-essential make:make cmake:cmake
 }
+
+# run_against_shipped PROGRAM ARGUMENT…: runs a program of benches/ against the proxy as it is shipped, unless the arguments name
+# another.
+run_against_shipped() {
+    local target=${CARGO_TARGET_DIR:-target} program=$1
+    shift
+    local arguments=("$@")
+    if [[ " $* " != *" --pointsman "* ]]; then
+        echo "Building the proxy as it is shipped (fat LTO: several minutes the first time) ..."
+        # --workspace, so that features are those of every other build and no dependency is built twice.
+        cargo build --locked --profile dist --workspace --bin pointsman
+        arguments+=(--pointsman "$target/dist/pointsman")
+    fi
+    if [[ " $* " != *" --tools "* ]]; then
+        cargo build --locked --profile dist --workspace --bin demo-node
+        arguments+=(--tools "$target/dist")
+    fi
+    cargo build --locked --workspace --bin "$program"
+    exec "$target/debug/$program" "${arguments[@]}"
+}

@@ -76,8 +76,10 @@ pub(super) fn feed(reader: &mut BodyReader, service: &Service, bytes: &[u8], end
 
 /// Reads as much of the body as the rules of the service want to see. An error: the request ends here.
 pub(super) async fn read(session: &mut Session, trip: &mut Trip, worker: usize) -> Result<()> {
-    let wanted = trip.looks_ahead(worker, &Head::of(session, trip.origin));
-    let (true, Some(service)) = (wanted, trip.service().cloned()) else { return Ok(()) };
+    if !trip.looks_ahead(worker, &Head::of(session, trip.origin)) {
+        return Ok(());
+    }
+    let Some(service) = trip.service().cloned() else { return Ok(()) };
     let patience = guard::granted(session).body_timeout;
     let (mut held, mut came, mut more) = (BytesMut::new(), 0, true);
     while more {

@@ -88,8 +88,8 @@ impl Gateway {
         session.set_read_timeout(Some(service.plan.timeouts.idle));
         session.set_write_timeout(Some(service.plan.timeouts.idle));
         trip.take(service);
-        if let Some(course) = trip.course.clone().filter(|course| course.plan().broadcast.is_some()) {
-            return Err(Stop::Everywhere(course));
+        if let Some(course) = trip.course.as_ref().filter(|course| course.plan().broadcast.is_some()) {
+            return Err(Stop::Everywhere(Arc::clone(course)));
         }
         trip.enter();
         ahead::read(session, trip, self.worker).await.map_err(Stop::Gone)?;
